@@ -1,0 +1,583 @@
+#include "daemon/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "daemon/explain.h"
+
+namespace muster {
+namespace {
+
+constexpr std::size_t kReportsKept = 8;
+// Far above what any machine needs in one step; a policy that never settles is a bug, not a reason to hang.
+constexpr std::size_t kNoticesPerStep = 1'000'000;
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// A device as the rules see it: its properties, what the probe found, what earlier rules assigned.
+class MatchView final : public rules::DeviceView {
+ public:
+  MatchView(const World& world, const Device& device, Action action)
+      : world_(world), device_(device), action_(action) {}
+
+  [[nodiscard]] std::string_view action() const override { return to_string(action_); }
+  [[nodiscard]] std::string_view kernel() const override { return device_.kernel; }
+  [[nodiscard]] std::string_view subsystem() const override { return device_.subsystem; }
+  [[nodiscard]] std::string_view driver() const override { return device_.property("DRIVER"); }
+  [[nodiscard]] std::string_view devpath() const override { return device_.devpath; }
+  [[nodiscard]] std::optional<std::string_view> env(std::string_view key) const override {
+    if (device_.signature) {
+      if (const auto it = device_.signature->properties.find(key);
+          it != device_.signature->properties.end()) {
+        return it->second;
+      }
+    }
+    const auto it = device_.properties.find(key);
+    return it == device_.properties.end() ? std::nullopt : std::optional<std::string_view>(it->second);
+  }
+  [[nodiscard]] std::optional<std::string_view> attr(std::string_view name) const override {
+    const auto it = device_.attributes.find(name);
+    return it == device_.attributes.end() || !it->second ? std::nullopt
+                                                          : std::optional<std::string_view>(*it->second);
+  }
+  [[nodiscard]] bool has_tag(std::string_view tag) const override {
+    return device_.matched.tags.contains(std::string(tag));
+  }
+  [[nodiscard]] const rules::DeviceView* parent() const override {
+    if (!parent_looked_up_) {
+      parent_looked_up_ = true;
+      if (const Device* above = world_.parent(device_)) {
+        parent_ = std::make_unique<MatchView>(world_, *above, action_);
+      }
+    }
+    return parent_.get();
+  }
+
+ private:
+  const World& world_;
+  const Device& device_;
+  Action action_;
+  mutable std::unique_ptr<MatchView> parent_;
+  mutable bool parent_looked_up_ = false;
+};
+
+}  // namespace
+
+class Engine::PolicyContext final : public Context {
+ public:
+  PolicyContext(Engine& engine, std::size_t index, std::string name)
+      : engine_(engine), index_(index), name_(std::move(name)) {}
+
+  [[nodiscard]] const World& world() const override { return engine_.world_; }
+  [[nodiscard]] Micros now() const override { return engine_.now_; }
+  EffectId want(std::string_view verb, std::string subject, Json arguments, std::int64_t deadline_ms,
+                std::string_view lane) override {
+    return engine_.send(name_, verb, std::move(subject), std::move(arguments), deadline_ms, lane);
+  }
+  [[nodiscard]] bool pending(EffectId id) const override { return engine_.pending_.contains(id); }
+  void set_timer(std::string_view name, Micros at) override {
+    engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
+                                      .handler = "timer",
+                                      .verb = "set",
+                                      .subject = name_ + "/" + std::string(name),
+                                      .arguments = {{"at", at}},
+                                      .deadline_ms = 0,
+                                      .lane = {}});
+  }
+  void cancel_timer(std::string_view name) override {
+    engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
+                                      .handler = "timer",
+                                      .verb = "cancel",
+                                      .subject = name_ + "/" + std::string(name),
+                                      .arguments = Json::object(),
+                                      .deadline_ms = 0,
+                                      .lane = {}});
+  }
+  void publish(Thing thing) override { engine_.publish(name_, std::move(thing)); }
+  void withdraw(std::string_view id) override { engine_.withdraw(name_, id); }
+  void request(std::string_view id) override {
+    if (engine_.requests_.insert(std::string(id)).second) {
+      engine_.notices_.push_back({Notice::Kind::request, std::string(id), {}, {}, {}});
+    }
+  }
+  void set_signature(std::string_view devpath, Signature signature) override {
+    if (const auto it = engine_.world_.devices_.find(devpath); it != engine_.world_.devices_.end()) {
+      it->second->signature = std::move(signature);
+      engine_.rematch(*it->second, true, Action::change);
+    }
+  }
+  void clear_signature(std::string_view devpath) override {
+    const auto it = engine_.world_.devices_.find(devpath);
+    if (it != engine_.world_.devices_.end() && it->second->signature) {
+      it->second->signature.reset();
+      engine_.rematch(*it->second, true, Action::change);
+    }
+  }
+  void read_again(std::string_view devpath) override {
+    engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
+                                      .handler = "source",
+                                      .verb = "read",
+                                      .subject = std::string(devpath),
+                                      .arguments = Json::object(),
+                                      .deadline_ms = 0,
+                                      .lane = {}});
+  }
+  void set_medium_files(Json files) override {
+    if (engine_.medium_files_ != files) {
+      engine_.medium_files_ = std::move(files);
+      engine_.remake_plan();
+    }
+  }
+  void set_phase(Phase phase) override {
+    if (engine_.world_.phase_ != phase) {
+      engine_.world_.phase_ = phase;
+      engine_.notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}});
+      engine_.answer_waiters();
+    }
+  }
+  void reply(const Command& command, Json answer) override {
+    engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
+                                      .handler = "control",
+                                      .verb = "reply",
+                                      .subject = command.verb,
+                                      .arguments = {{"client", command.client}, {"answer", std::move(answer)}},
+                                      .deadline_ms = 0,
+                                      .lane = {}});
+  }
+  void report(std::string text) override {
+    engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
+                                      .handler = "report",
+                                      .verb = "line",
+                                      .subject = text,
+                                      .arguments = {{"by", name_}},
+                                      .deadline_ms = 0,
+                                      .lane = {}});
+    engine_.reports_.push_back(std::move(text));
+    if (engine_.reports_.size() > kReportsKept) {
+      engine_.reports_.pop_front();
+    }
+  }
+  void touch() override { engine_.slots_[index_].touched = true; }
+
+ private:
+  Engine& engine_;
+  std::size_t index_;
+  std::string name_;
+};
+
+Engine::Engine(rules::RuleSet rules, std::vector<std::unique_ptr<Policy>> policies)
+    : rules_(std::move(rules)) {
+  for (auto& policy : policies) {
+    const auto index = slots_.size();
+    std::string name(policy->name());
+    slots_.push_back({std::move(policy), std::make_unique<PolicyContext>(*this, index, std::move(name)), false});
+  }
+}
+
+Engine::~Engine() = default;
+
+std::vector<Effect> Engine::on(const Event& event) {
+  now_ = std::max(now_, event.time);
+  effects_.clear();
+  std::visit([this](const auto& body) { apply(body); }, event.body);
+  drain();
+  return std::move(effects_);
+}
+
+void Engine::apply(const FactsRead& event) {
+  const bool first = facts_.is_null();
+  facts_ = event.facts;
+  remake_plan();
+  if (first) {
+    scan();
+  }
+}
+
+void Engine::apply(const DeviceEvent& event) {
+  if (event.devpath.empty()) {
+    return;
+  }
+  if (event.action == Action::remove) {
+    remove_device(event.devpath);
+    return;
+  }
+  if (event.action == Action::move) {
+    if (const auto old = event.properties.find("DEVPATH_OLD"); old != event.properties.end()) {
+      remove_device(old->second);
+    }
+  }
+  const auto major = event.properties.find("MAJOR");
+  const auto minor = event.properties.find("MINOR");
+  std::optional<Devno> devno;
+  if (major != event.properties.end() && minor != event.properties.end()) {
+    devno = Devno{static_cast<std::uint32_t>(number(major->second)),
+                  static_cast<std::uint32_t>(number(minor->second))};
+  }
+  const Device* known = world_.find(event.devpath);
+  if (known != nullptr && (known->devno != devno || known->subsystem != event.subsystem)) {
+    // Another device under the same path: its removal was not seen.
+    remove_device(event.devpath);
+    known = nullptr;
+  }
+  const bool is_new = known == nullptr;
+  Device& device = world_.upsert(event.devpath);
+  const Properties old_properties = device.properties;
+  const Attributes old_attributes = device.attributes;
+  if (is_new) {
+    device.since = now_;
+    device.devno = devno;
+    device.subsystem = event.subsystem;
+  }
+  device.properties = event.properties;
+  // What belongs to the event and not to the device would make equal devices differ.
+  for (const auto* transient : {"ACTION", "SEQNUM", "SYNTH_UUID", "DISK_MEDIA_CHANGE", "DISK_EJECT_REQUEST",
+                                "DISK_RO", "RESIZE", "DM_COOKIE", "DM_ACTION", "DM_SEQNUM", "DEVPATH_OLD"}) {
+    device.properties.erase(transient);
+  }
+  for (const auto& [name, value] : event.attributes) {
+    device.attributes[name] = value;
+  }
+  if (const auto it = event.properties.find("DISKSEQ"); it != event.properties.end() && !device.is_partition()) {
+    const auto diskseq = number(it->second);
+    if (diskseq > device.diskseq) {
+      device.diskseq = diskseq;
+      if (device.signature && device.signature->diskseq < diskseq) {
+        device.signature.reset();
+      }
+    }
+  }
+  world_.index(device);
+  // Of changes the kernel says no more than that something did; of a scan or a bind, only differences count.
+  const bool changed = is_new || event.action == Action::change || device.properties != old_properties ||
+                       device.attributes != old_attributes;
+  rematch(device, changed, event.action);
+}
+
+void Engine::apply(const ScanDone& event) {
+  scanning_ = false;
+  const std::set<std::string_view> present(event.devpaths.begin(), event.devpaths.end());
+  for (const Device* device : world_.devices_sorted()) {
+    if (!present.contains(device->devpath)) {
+      remove_device(std::string(device->devpath));
+    }
+  }
+  if (!world_.scanned_) {
+    world_.scanned_ = true;
+    notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}});
+  }
+  if (scan_again_) {
+    scan_again_ = false;
+    scan();
+  }
+}
+
+void Engine::apply(const EventsLost& event) {
+  reports_.push_back(fmt::format("uevents were lost ({}): reading /sys again", event.reason));
+  if (reports_.size() > kReportsKept) {
+    reports_.pop_front();
+  }
+  scan();
+}
+
+void Engine::apply(const EffectDone& event) {
+  const auto it = pending_.find(event.id);
+  if (it == pending_.end()) {
+    return;
+  }
+  const Effect effect = std::move(it->second);
+  pending_.erase(it);
+  late_.erase(event.id);
+  if (Slot* owner = slot(effect.handler)) {
+    owner->policy->done(effect, event, *owner->context);
+    owner->touched = true;
+  }
+}
+
+void Engine::apply(const EffectLate& event) {
+  const auto it = pending_.find(event.id);
+  if (it == pending_.end()) {
+    return;
+  }
+  late_.insert(event.id);
+  if (Slot* owner = slot(it->second.handler)) {
+    const Effect effect = it->second;
+    owner->policy->late(effect, *owner->context);
+    owner->touched = true;
+  }
+}
+
+void Engine::apply(const TimerDue& event) {
+  const auto slash = event.name.find('/');
+  if (slash == std::string::npos) {
+    return;
+  }
+  if (Slot* owner = slot(std::string_view(event.name).substr(0, slash))) {
+    owner->policy->timer(std::string_view(event.name).substr(slash + 1), *owner->context);
+    owner->touched = true;
+  }
+}
+
+void Engine::apply(const Command& event) {
+  for (auto& each : slots_) {
+    if (each.policy->command(event, *each.context)) {
+      each.touched = true;
+      return;
+    }
+  }
+  auto& context = *slots_.front().context;
+  if (event.verb == "wait") {
+    waiters_.push_back(event);
+    answer_waiters();
+  } else if (event.verb == "status") {
+    context.reply(event, status_json(*this));
+  } else if (event.verb == "explain") {
+    context.reply(event, {{"text", explain_text(*this, event.arguments.value("subject", std::string()))}});
+  } else {
+    context.reply(event, {{"error", fmt::format("unknown command '{}'", event.verb)}});
+  }
+}
+
+void Engine::answer_waiters() {
+  if (world_.phase_ == Phase::gathering) {
+    return;
+  }
+  for (const auto& waiter : std::exchange(waiters_, {})) {
+    slots_.front().context->reply(waiter, {{"phase", to_string(world_.phase_)}});
+  }
+}
+
+void Engine::remove_device(std::string_view devpath) {
+  const auto it = world_.devices_.find(devpath);
+  if (it == world_.devices_.end()) {
+    return;
+  }
+  auto gone = std::make_shared<Device>(*it->second);
+  world_.erase(devpath);
+  doom_what_stands_on(gone->devpath);
+  notices_.push_back({Notice::Kind::device_gone, gone->devpath, gone, {}, gone->matched.handlers});
+}
+
+void Engine::rematch(Device& device, bool changed, Action action) {
+  rules::Outcome outcome = rules_.match(MatchView(world_, device, action));
+  std::vector<std::string> left;
+  for (const auto& handler : device.matched.handlers) {
+    if (std::find(outcome.handlers.begin(), outcome.handlers.end(), handler) == outcome.handlers.end()) {
+      left.push_back(handler);
+      world_.assigned_[handler].erase(device.devpath);
+    }
+  }
+  std::vector<std::string> entered;
+  for (const auto& handler : outcome.handlers) {
+    if (world_.assigned_[handler].insert(device.devpath).second) {
+      entered.push_back(handler);
+    }
+  }
+  device.matched = std::move(outcome);
+  if (!left.empty()) {
+    notices_.push_back({Notice::Kind::device_gone, device.devpath, std::make_shared<Device>(device), {}, left});
+  }
+  auto told = changed ? device.matched.handlers : entered;
+  if (!told.empty()) {
+    notices_.push_back({Notice::Kind::device, device.devpath, {}, {}, std::move(told)});
+  }
+}
+
+bool Engine::lost(std::string_view devpath) const {
+  if (world_.find(devpath) == nullptr) {
+    return true;
+  }
+  const Thing* below = world_.provider(devpath);
+  return below != nullptr && below->doomed;
+}
+
+void Engine::doom_what_stands_on(std::string_view devpath) {
+  std::vector<std::string> todo{std::string(devpath)};
+  while (!todo.empty()) {
+    const std::string path = std::move(todo.back());
+    todo.pop_back();
+    const auto it = world_.ids_on_.find(path);
+    if (it == world_.ids_on_.end()) {
+      continue;
+    }
+    for (const auto& id : it->second) {
+      Thing& thing = world_.things_.find(id)->second;
+      if (thing.doomed) {
+        continue;
+      }
+      thing.doomed = true;
+      notices_.push_back({Notice::Kind::thing, id, {}, {}, {}});
+      if (!thing.devpath.empty()) {
+        todo.push_back(thing.devpath);
+        if (const Device* device = world_.find(thing.devpath)) {
+          for (const Device* partition : world_.partitions(*device)) {
+            todo.push_back(partition->devpath);
+          }
+        }
+      }
+    }
+  }
+}
+
+void Engine::publish(std::string_view owner, Thing thing) {
+  thing.owner = owner;
+  thing.doomed = std::any_of(thing.on.begin(), thing.on.end(),
+                             [this](const std::string& devpath) { return lost(devpath); });
+  thing.since = now_;
+  if (const Thing* old = world_.thing(thing.id)) {
+    const bool same_state = old->state == thing.state && old->why == thing.why;
+    if (same_state) {
+      thing.since = old->since;
+    }
+    if (same_state && old->what == thing.what && old->needs == thing.needs && old->names == thing.names &&
+        old->devpath == thing.devpath && old->on == thing.on && old->requirement == thing.requirement &&
+        old->doomed == thing.doomed) {
+      return;
+    }
+  }
+  const std::string id = thing.id;
+  const std::string devpath = thing.devpath;
+  const bool doomed = thing.doomed;
+  world_.put(std::move(thing));
+  notices_.push_back({Notice::Kind::thing, id, {}, {}, {}});
+  if (doomed && !devpath.empty()) {
+    doom_what_stands_on(devpath);
+  }
+}
+
+void Engine::withdraw(std::string_view owner, std::string_view id) {
+  const Thing* old = world_.thing(id);
+  if (old == nullptr || old->owner != owner) {
+    return;
+  }
+  auto withdrawn = std::make_shared<Thing>(*old);
+  world_.drop(id);
+  notices_.push_back({Notice::Kind::thing_withdrawn, withdrawn->id, {}, withdrawn, {}});
+}
+
+void Engine::remake_plan() {
+  world_.plan_ = make_plan(facts_, medium_files_);
+  notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}});
+}
+
+void Engine::drain() {
+  for (std::size_t delivered = 0; delivered < kNoticesPerStep; ++delivered) {
+    if (!notices_.empty()) {
+      const Notice notice = std::move(notices_.front());
+      notices_.pop_front();
+      deliver(notice);
+      continue;
+    }
+    const auto touched =
+        std::find_if(slots_.begin(), slots_.end(), [](const Slot& each) { return each.touched; });
+    if (touched == slots_.end()) {
+      return;
+    }
+    touched->touched = false;
+    touched->policy->decide(*touched->context);
+  }
+  notices_.clear();
+  reports_.push_back("internal error: the policies do not settle; this event was cut off");
+}
+
+void Engine::deliver(const Notice& notice) {
+  switch (notice.kind) {
+    case Notice::Kind::device: {
+      const Device* device = world_.find(notice.subject);
+      if (device == nullptr) {
+        return;
+      }
+      for (const auto& handler : notice.handlers) {
+        if (Slot* owner = slot(handler)) {
+          owner->policy->device(*device, *owner->context);
+          owner->touched = true;
+          device = world_.find(notice.subject);
+          if (device == nullptr) {
+            return;
+          }
+        }
+      }
+      return;
+    }
+    case Notice::Kind::device_gone:
+      for (const auto& handler : notice.handlers) {
+        if (Slot* owner = slot(handler)) {
+          owner->policy->device_gone(*notice.gone, *owner->context);
+          owner->touched = true;
+        }
+      }
+      return;
+    case Notice::Kind::thing:
+      if (const Thing* thing = world_.thing(notice.subject)) {
+        const Thing copy = *thing;
+        for (auto& each : slots_) {
+          each.policy->thing(copy, false, *each.context);
+        }
+      }
+      return;
+    case Notice::Kind::thing_withdrawn:
+      for (auto& each : slots_) {
+        each.policy->thing(*notice.withdrawn, true, *each.context);
+      }
+      return;
+    case Notice::Kind::request:
+      for (auto& each : slots_) {
+        if (each.policy->request(notice.subject, *each.context)) {
+          each.touched = true;
+          return;
+        }
+      }
+      return;
+    case Notice::Kind::plan:
+      for (auto& each : slots_) {
+        each.policy->plan_changed(*each.context);
+        each.touched = true;
+      }
+      return;
+  }
+}
+
+EffectId Engine::send(std::string_view handler, std::string_view verb, std::string subject, Json arguments,
+                      std::int64_t deadline_ms, std::string_view lane) {
+  Effect effect{.id = next_id_++,
+                .handler = std::string(handler),
+                .verb = std::string(verb),
+                .subject = std::move(subject),
+                .arguments = std::move(arguments),
+                .deadline_ms = deadline_ms,
+                .lane = std::string(lane)};
+  pending_.emplace(effect.id, effect);
+  effects_.push_back(std::move(effect));
+  return effects_.back().id;
+}
+
+void Engine::scan() {
+  if (scanning_) {
+    scan_again_ = true;
+    return;
+  }
+  scanning_ = true;
+  effects_.push_back(Effect{.id = next_id_++,
+                            .handler = "source",
+                            .verb = "scan",
+                            .subject = "/sys",
+                            .arguments = Json::object(),
+                            .deadline_ms = 0,
+                            .lane = {}});
+}
+
+Engine::Slot* Engine::slot(std::string_view name) {
+  for (auto& each : slots_) {
+    if (each.policy->name() == name) {
+      return &each;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace muster

@@ -1,0 +1,98 @@
+// The engine: on(event) -> effects.
+//
+// A pure function over the world it owns: no system calls, no clock (time arrives on events), no threads, no globals.
+// The same events give the same effects, byte for byte; that is what makes a journal a recording that replays.
+//
+// It knows no kind of storage. It keeps devices, matches rules, and hands facts to the policies; a policy's callbacks
+// may cause further facts, which are delivered until nothing is left, before on() returns.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/event.h"
+#include "daemon/world.h"
+#include "handlers/handler.h"
+#include "rules/match.h"
+
+namespace muster {
+
+class Engine {
+ public:
+  // `policies` in the order in which they are asked; names are unique.
+  Engine(rules::RuleSet rules, std::vector<std::unique_ptr<Policy>> policies);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] std::vector<Effect> on(const Event& event);
+
+  [[nodiscard]] const World& world() const { return world_; }
+  [[nodiscard]] Micros now() const { return now_; }
+  // The last lines reported to the operator, oldest first.
+  [[nodiscard]] const std::deque<std::string>& reports() const { return reports_; }
+  [[nodiscard]] const std::map<EffectId, Effect>& pending() const { return pending_; }
+  [[nodiscard]] const std::set<EffectId>& late() const { return late_; }
+
+ private:
+  class PolicyContext;
+  struct Slot {
+    std::unique_ptr<Policy> policy;
+    std::unique_ptr<PolicyContext> context;
+    bool touched = false;
+  };
+  // A fact that policies have not heard of yet.
+  struct Notice {
+    enum class Kind { device, device_gone, thing, thing_withdrawn, request, plan } kind;
+    std::string subject;             // devpath or id
+    std::shared_ptr<const Device> gone;
+    std::shared_ptr<const Thing> withdrawn;
+    std::vector<std::string> handlers;
+  };
+
+  void apply(const FactsRead& event);
+  void apply(const DeviceEvent& event);
+  void apply(const ScanDone& event);
+  void apply(const EventsLost& event);
+  void apply(const EffectDone& event);
+  void apply(const EffectLate& event);
+  void apply(const TimerDue& event);
+  void apply(const Command& event);
+
+  void remove_device(std::string_view devpath);
+  void rematch(Device& device, bool changed, Action action);
+  void doom_what_stands_on(std::string_view devpath);
+  [[nodiscard]] bool lost(std::string_view devpath) const;
+  void publish(std::string_view owner, Thing thing);
+  void withdraw(std::string_view owner, std::string_view id);
+  void remake_plan();
+  void drain();
+  void deliver(const Notice& notice);
+  EffectId send(std::string_view handler, std::string_view verb, std::string subject, Json arguments,
+                std::int64_t deadline_ms, std::string_view lane);
+  void scan();
+  void answer_waiters();
+  Slot* slot(std::string_view name);
+
+  rules::RuleSet rules_;
+  std::vector<Slot> slots_;
+  World world_;
+  Json facts_;
+  Json medium_files_;
+  Micros now_ = 0;
+  EffectId next_id_ = 1;
+  std::vector<Effect> effects_;
+  std::map<EffectId, Effect> pending_;
+  std::set<EffectId> late_;
+  std::deque<Notice> notices_;
+  std::set<std::string, std::less<>> requests_;
+  std::deque<std::string> reports_;
+  std::vector<Command> waiters_;
+  bool scanning_ = false;
+  bool scan_again_ = false;
+};
+
+}  // namespace muster

@@ -1,0 +1,137 @@
+// What is known about the machine: devices, what they hold, what was or may be built from them.
+//
+// Written by the engine only; policies read it and ask for changes through Context (handlers/handler.h). Nothing here
+// does I/O, and no result depends on addresses or hash order: whatever is iterated is ordered.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "daemon/event.h"
+#include "daemon/plan.h"
+#include "rules/match.h"
+
+namespace muster {
+
+struct Devno {
+  std::uint32_t major = 0;
+  std::uint32_t minor = 0;
+  auto operator<=>(const Devno&) const = default;
+  [[nodiscard]] std::string text() const;  // "8:0"
+};
+[[nodiscard]] std::optional<Devno> devno_from(std::string_view text);
+
+// What libblkid and our readers found on one generation of a block device.
+struct Signature {
+  std::uint64_t diskseq = 0;  // the generation that was read
+  Properties properties;      // udev's names: ID_FS_TYPE, ID_FS_UUID, ID_PART_TABLE_TYPE ...
+  Json details;               // by handler: what its reader found on this device
+  std::string note;           // why nothing could be read, or what is in conflict; one line
+};
+
+// One life of a devpath, from add to remove.
+struct Device {
+  std::string devpath;
+  std::string subsystem;
+  std::string kernel;  // last component of the devpath
+  std::optional<Devno> devno;
+  Properties properties;
+  Attributes attributes;
+  Micros since = 0;
+  std::uint64_t diskseq = 0;  // 0 where there is none (partitions have their disk's)
+  std::optional<Signature> signature;
+  rules::Outcome matched;
+
+  [[nodiscard]] bool is_block() const { return subsystem == "block"; }
+  [[nodiscard]] bool is_partition() const { return property("DEVTYPE") == "partition"; }
+  [[nodiscard]] std::string_view property(std::string_view name) const;   // empty if absent
+  [[nodiscard]] std::string_view attribute(std::string_view name) const;  // empty if absent
+  [[nodiscard]] std::uint64_t size_bytes() const;                         // of a block device; 0 if unknown
+  [[nodiscard]] std::string dev_name() const;                             // "/dev/sda"
+};
+
+enum class State { waiting, working, ready, impossible, broken };
+std::string_view to_string(State state);
+
+// Something that is there, is being made, or may become there once its parts are: an array, a logical volume, a
+// mounted medium, a requirement of the plan. The chain of `needs` is what `explain` walks.
+struct Thing {
+  std::string id;     // "array:UUID", "lv:vg0/root", "module:raid456", "need:medium" ...
+  std::string owner;  // the handler that publishes it
+  std::string what;   // for people: "array rescue:0 (raid5)"
+  State state = State::waiting;
+  std::string why;                 // one line: what it waits for, why it cannot be; may be empty when ready
+  std::vector<std::string> needs;  // ids of the things it waits for, in order
+  std::vector<std::string> names;  // names under /dev by which a plan may ask for it
+  std::string devpath;             // the device that it is; set once that device is known
+  std::vector<std::string> on;     // devpaths that it holds open while it is up
+  bool requirement = false;        // a line of the plan
+  bool doomed = false;             // set by the world: something it stands on is gone, it must be taken down
+  Micros since = 0;                // set by the world: when state or why last changed
+};
+
+class World {
+ public:
+  [[nodiscard]] const Device* find(std::string_view devpath) const;
+  [[nodiscard]] const Device* block_by_devno(Devno devno) const;
+  [[nodiscard]] const Device* block_by_kernel_name(std::string_view name) const;
+  // For a partition its disk, else the nearest device above it in sysfs; nullptr at the top.
+  [[nodiscard]] const Device* parent(const Device& device) const;
+  // Block devices directly below a disk: its partitions, in order.
+  [[nodiscard]] std::vector<const Device*> partitions(const Device& disk) const;
+  [[nodiscard]] std::vector<const Device*> devices_sorted() const;
+  [[nodiscard]] std::size_t device_count() const { return devices_.size(); }
+  // Devices that a rule assigned to this handler, by devpath.
+  [[nodiscard]] std::vector<const Device*> assigned(std::string_view handler) const;
+
+  [[nodiscard]] const Thing* thing(std::string_view id) const;
+  [[nodiscard]] const std::map<std::string, Thing, std::less<>>& things() const { return things_; }
+  // Things that answer to a name under /dev, in id order.
+  [[nodiscard]] std::vector<const Thing*> things_named(std::string_view name) const;
+  // The thing whose device this is; nullptr for hardware.
+  [[nodiscard]] const Thing* provider(std::string_view devpath) const;
+  // Things that hold this device or one of its partitions open.
+  [[nodiscard]] std::vector<const Thing*> holders(std::string_view devpath) const;
+  // The hardware disks below a device, however deep: through partitions, arrays, LVs; by devpath.
+  [[nodiscard]] std::set<std::string> disks_below(std::string_view devpath) const;
+
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+  [[nodiscard]] Phase phase() const { return phase_; }
+  [[nodiscard]] bool scanned() const { return scanned_; }  // the first look at /sys is complete
+
+ private:
+  friend class Engine;
+
+  Device& upsert(std::string_view devpath);
+  void index(const Device& device);
+  void unindex(const Device& device);
+  void erase(std::string_view devpath);
+  void put(Thing thing);
+  void drop(std::string_view id);
+
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, std::unique_ptr<Device>, Hash, std::equal_to<>> devices_;
+  std::map<Devno, Device*> by_devno_;
+  std::map<std::string, Device*, std::less<>> block_by_name_;
+  std::map<std::string, std::set<std::string>, std::less<>> partitions_;  // disk -> partitions
+  std::map<std::string, std::set<std::string>, std::less<>> assigned_;    // handler -> devpaths
+  std::map<std::string, Thing, std::less<>> things_;
+  std::map<std::string, std::set<std::string>, std::less<>> ids_by_name_;
+  std::map<std::string, std::string, std::less<>> id_by_devpath_;
+  std::map<std::string, std::set<std::string>, std::less<>> ids_on_;  // devpath -> things holding it
+  Plan plan_;
+  Phase phase_ = Phase::gathering;
+  bool scanned_ = false;
+};
+
+}  // namespace muster

@@ -1,0 +1,95 @@
+// What a handler is: a *policy*, which turns facts into wanted effects and is pure, and an *executor*, which does them.
+//
+// A new kind of storage is a folder with one of each, a line in rules/ that assigns devices to it, and a line in
+// registry.cpp. handlers/README.md walks through the smallest one.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/event.h"
+#include "daemon/world.h"
+
+namespace muster {
+
+// What a policy may do. All calls take effect at once in the world or go out as effects; callbacks they cause are
+// delivered after the current one returned.
+class Context {
+ public:
+  virtual ~Context() = default;
+  [[nodiscard]] virtual const World& world() const = 0;
+  [[nodiscard]] virtual Micros now() const = 0;
+
+  // Sends an effect to this handler's own executor. It comes back as Policy::done with the same id.
+  virtual EffectId want(std::string_view verb, std::string subject, Json arguments, std::int64_t deadline_ms,
+                        std::string_view lane = {}) = 0;
+  // Whether an effect of this handler with this id has not come back yet.
+  [[nodiscard]] virtual bool pending(EffectId id) const = 0;
+
+  // Named alarms of this handler; setting one again moves it.
+  virtual void set_timer(std::string_view name, Micros at) = 0;
+  virtual void cancel_timer(std::string_view name) = 0;
+
+  virtual void publish(Thing thing) = 0;  // owner, since and doomed are filled in
+  virtual void withdraw(std::string_view id) = 0;
+
+  // Asks whoever owns ids of this kind ("module:NAME") to make it; asking twice is asking once.
+  virtual void request(std::string_view id) = 0;
+
+  virtual void set_signature(std::string_view devpath, Signature signature) = 0;
+  virtual void clear_signature(std::string_view devpath) = 0;
+
+  // Has sysfs read again for this device; the answer is a DeviceEvent. For what no uevent announces.
+  virtual void read_again(std::string_view devpath) = 0;
+
+  // The medium's own copies of Mondo's files replace the image's in the plan (empty: back to the image's).
+  virtual void set_medium_files(Json files) = 0;
+  virtual void set_phase(Phase phase) = 0;
+
+  // Answers an operator's command.
+  virtual void reply(const Command& command, Json answer) = 0;
+
+  // One line for the operator, on the board and in the journal's effects.
+  virtual void report(std::string text) = 0;
+
+  // Has decide() called after this event.
+  virtual void touch() = 0;
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+
+  // The plan is known or changed.
+  virtual void plan_changed(Context&) {}
+  // The rules assign this device here, and it appeared or something about it changed.
+  virtual void device(const Device&, Context&) {}
+  // It was assigned here and is gone, or the rules no longer assign it.
+  virtual void device_gone(const Device&, Context&) {}
+  virtual void done(const Effect&, const EffectDone&, Context&) {}
+  virtual void late(const Effect&, Context&) {}
+  virtual void timer(std::string_view, Context&) {}
+  // Any handler's thing was published, changed or (withdrawn = true) taken back.
+  virtual void thing(const Thing&, bool /*withdrawn*/, Context&) {}
+  // Somebody asks for a thing by id; true if its kind is ours.
+  virtual bool request(std::string_view /*id*/, Context&) { return false; }
+  // True if the command was ours; it must then be replied to.
+  virtual bool command(const Command&, Context&) { return false; }
+  // After an event that touched this policy: compare facts with wishes, want effects.
+  virtual void decide(Context&) {}
+};
+
+// Runs on worker threads; may block. Knows nothing but the effect. Several effects run side by side unless they share
+// a lane. What it returns becomes EffectDone::result; on failure the Error's text, code, and `result` is null.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual Result<Json> run(const Effect& effect) = 0;
+};
+
+}  // namespace muster

@@ -1,0 +1,478 @@
+#include "rules/match.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "rules/lexer.h"
+#include "rules/parser.h"
+
+namespace muster::rules {
+namespace {
+
+// udev's UDEV_NAME_SIZE less the NUL: what a property or an attribute in a value may have. It also
+// keeps ENV{A}="$env{A}$env{A}" from growing without bound.
+constexpr std::size_t kMaxValue = 511;
+// One file of garbage is one screenful, not a flood.
+constexpr std::size_t kMaxDiagnosticsPerFile = 50;
+
+std::string_view without_trailing(std::string_view text, std::string_view set) {
+  const std::size_t last = text.find_last_not_of(set);
+  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+// As libudev hands out an attribute: a C string without trailing newlines.
+std::optional<std::string_view> read_attribute(const DeviceView& device, std::string_view name) {
+  const std::optional<std::string_view> raw = device.attr(name);
+  if (!raw) {
+    return std::nullopt;
+  }
+  return without_trailing(raw->substr(0, raw->find('\0')), "\n\r");
+}
+
+// udev's udev_replace_chars(): what a device says about itself must not bring in anything odd.
+void append_cleaned(std::string& out, std::string_view text) {
+  static constexpr std::string_view kAllowed = "#+-.:=@_/ $%?,";
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+        kAllowed.find(c) != std::string_view::npos) {
+      out += c;
+      ++i;
+    } else if (text.substr(i).starts_with("\\x")) {
+      out += "\\x";
+      i += 2;
+    } else if (const std::size_t length = utf8_length(text.substr(i)); length > 1) {
+      out += text.substr(i, length);
+      i += length;
+    } else {
+      out += std::string_view("\t\n\v\f\r").find(c) != std::string_view::npos ? ' ' : '_';
+      ++i;
+    }
+  }
+}
+
+// The digits at the end of the name, unless it is nothing but digits.
+std::string_view kernel_number(std::string_view kernel) {
+  const std::size_t last = kernel.find_last_not_of("0123456789");
+  return last == std::string_view::npos ? std::string_view() : kernel.substr(last + 1);
+}
+
+bool is_valid_tag(std::string_view tag) {
+  return !tag.empty() && std::all_of(tag.begin(), tag.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+}
+
+// One match() in progress: the device, and what the rules have said so far.
+class Run {
+ public:
+  Run(const DeviceView& device, const std::vector<std::string>& files)
+      : device_(device), files_(files) {}
+
+  // Whether it matched; if so, its assignments are carried out.
+  bool apply(const Rule& rule);
+
+  [[nodiscard]] Outcome finish() &&;
+
+ private:
+  struct Property {
+    std::string_view key;  // in the rule set
+    std::string value;     // empty: taken away
+  };
+
+  [[nodiscard]] bool fits(const Match& match, const DeviceView& device) const;
+  [[nodiscard]] bool value_fits(const Match& match, const DeviceView& device) const;
+  [[nodiscard]] std::string_view property(std::string_view key) const;
+  [[nodiscard]] std::string_view device_number(std::string_view key) const;
+  [[nodiscard]] bool has_tag(const Pattern& pattern, const DeviceView& device) const;
+  bool select_parent(const Rule& rule);
+
+  void assign_env(const Rule& rule, const Assignment& assignment);
+  void assign_tag(const Rule& rule, const Assignment& assignment);
+  bool expand(const Rule& rule, const Assignment& assignment, std::string& out);
+  void warn(const Rule& rule, std::string_view text);
+  void own_tags();
+
+  const DeviceView& device_;
+  const std::vector<std::string>& files_;
+  // udev keeps what the last rule with KERNELS, SUBSYSTEMS, DRIVERS, ATTRS or TAGS selected, for
+  // $attr{}, also in the rules after it, until such a rule finds nothing.
+  const DeviceView* selected_ = nullptr;
+  std::vector<Property> properties_;
+  std::vector<std::string> handlers_;
+  std::optional<std::set<std::string>> tags_;  // once a rule has changed them
+  std::vector<std::string> warnings_;
+};
+
+bool Run::apply(const Rule& rule) {
+  for (const Match& match : rule.matches) {
+    if (!fits(match, device_)) {
+      return false;
+    }
+  }
+  if (!rule.parent_matches.empty() && !select_parent(rule)) {
+    return false;
+  }
+  for (const Assignment& assignment : rule.assignments) {
+    switch (assignment.target) {
+      case Assignment::Target::tag:
+        assign_tag(rule, assignment);
+        break;
+      case Assignment::Target::env:
+        assign_env(rule, assignment);
+        break;
+      case Assignment::Target::handler: {
+        const std::string& name = assignment.value.front().text;
+        if (std::find(handlers_.begin(), handlers_.end(), name) == handlers_.end()) {
+          handlers_.push_back(name);
+        }
+        break;
+      }
+    }
+  }
+  return true;
+}
+
+bool Run::select_parent(const Rule& rule) {
+  for (selected_ = &device_; selected_ != nullptr; selected_ = selected_->parent()) {
+    if (std::all_of(rule.parent_matches.begin(), rule.parent_matches.end(),
+                    [&](const Match& match) { return fits(match, *selected_); })) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Run::fits(const Match& match, const DeviceView& device) const {
+  if (match.key == Key::attr || match.key == Key::attrs) {
+    std::optional<std::string_view> value = read_attribute(device, match.name);
+    if (!value) {
+      return false;  // neither == nor !=
+    }
+    if (match.trim_attribute) {
+      value = without_trailing(*value, " \t\n\r");
+    }
+    return match.pattern.matches(*value) != match.negated;
+  }
+  return value_fits(match, device) != match.negated;
+}
+
+bool Run::value_fits(const Match& match, const DeviceView& device) const {
+  switch (match.key) {
+    case Key::action:
+      return match.pattern.matches(device.action());
+    case Key::kernel:
+    case Key::kernels:
+      return match.pattern.matches(device.kernel());
+    case Key::subsystem:
+    case Key::subsystems:
+      return match.pattern.matches(device.subsystem());
+    case Key::driver:
+    case Key::drivers:
+      return match.pattern.matches(device.driver());
+    case Key::devpath:
+      return match.pattern.matches(device.devpath());
+    case Key::env:
+      return match.pattern.matches(property(match.name));
+    case Key::tag:
+    case Key::tags:
+      return has_tag(match.pattern, device);
+    case Key::attr:
+    case Key::attrs:
+      break;  // in fits()
+  }
+  return false;
+}
+
+std::string_view Run::property(std::string_view key) const {
+  for (const Property& one : properties_) {
+    if (one.key == key) {
+      return one.value;
+    }
+  }
+  return device_.env(key).value_or("");
+}
+
+// MAJOR or MINOR: "0" for what has no node.
+std::string_view Run::device_number(std::string_view key) const {
+  const std::string_view value = device_.env(key).value_or("");
+  const bool is_number =
+      !value.empty() && value.find_first_not_of("0123456789") == std::string_view::npos;
+  return is_number ? value : "0";
+}
+
+bool Run::has_tag(const Pattern& pattern, const DeviceView& device) const {
+  const auto fits = [&](const std::string& tag) { return pattern.matches(tag); };
+  if (&device == &device_ && tags_) {
+    return std::any_of(tags_->begin(), tags_->end(), fits);
+  }
+  return std::any_of(device.tags().begin(), device.tags().end(), fits);
+}
+
+void Run::assign_env(const Rule& rule, const Assignment& assignment) {
+  std::string value;
+  if (assignment.op == Op::add) {
+    if (assignment.value.empty()) {
+      return;
+    }
+    if (const std::string_view old = property(assignment.name); !old.empty()) {
+      value = old;
+      value += ' ';
+    }
+  }
+  if (!expand(rule, assignment, value)) {
+    return;
+  }
+  for (Property& one : properties_) {
+    if (one.key == assignment.name) {
+      one.value = std::move(value);
+      return;
+    }
+  }
+  properties_.push_back({assignment.name, std::move(value)});
+}
+
+void Run::own_tags() {
+  if (!tags_) {
+    tags_.emplace(device_.tags().begin(), device_.tags().end());
+  }
+}
+
+void Run::assign_tag(const Rule& rule, const Assignment& assignment) {
+  std::string tag;
+  if (!expand(rule, assignment, tag)) {
+    return;
+  }
+  own_tags();
+  if (assignment.op == Op::assign) {
+    tags_->clear();
+  }
+  if (!is_valid_tag(tag)) {
+    warn(rule, fmt::format("{} is not a tag (letters, digits, - and _), ignored", quote(tag)));
+    return;
+  }
+  if (assignment.op == Op::remove) {
+    tags_->erase(tag);
+  } else {
+    tags_->insert(std::move(tag));
+  }
+}
+
+// Appends the value. False if it gets too long: then nothing is assigned.
+bool Run::expand(const Rule& rule, const Assignment& assignment, std::string& out) {
+  for (const Piece& piece : assignment.value) {
+    std::size_t source_size = 0;
+    switch (piece.kind) {
+      case Piece::Kind::literal:
+        out += piece.text;
+        break;
+      case Piece::Kind::kernel:
+        out += device_.kernel();
+        break;
+      case Piece::Kind::number:
+        out += kernel_number(device_.kernel());
+        break;
+      case Piece::Kind::devpath:
+        out += device_.devpath();
+        break;
+      case Piece::Kind::major:
+        out += device_number("MAJOR");
+        break;
+      case Piece::Kind::minor:
+        out += device_number("MINOR");
+        break;
+      case Piece::Kind::env:
+        out += property(piece.text);
+        break;
+      case Piece::Kind::attr: {
+        std::optional<std::string_view> value = read_attribute(device_, piece.text);
+        if (!value && selected_ != nullptr && selected_ != &device_) {
+          value = read_attribute(*selected_, piece.text);
+        }
+        if (value) {
+          source_size = value->size();
+          if (source_size <= kMaxValue) {
+            append_cleaned(out, without_trailing(*value, " \t\n\r"));
+          }
+        }
+        break;
+      }
+    }
+    if (out.size() > kMaxValue || source_size > kMaxValue) {
+      warn(rule, fmt::format("the value of {} would be longer than {} bytes, not assigned",
+                             assignment.target == Assignment::Target::tag
+                                 ? std::string("TAG")
+                                 : fmt::format("ENV{{{}}}", assignment.name),
+                             kMaxValue));
+      return false;
+    }
+  }
+  return true;
+}
+
+void Run::warn(const Rule& rule, std::string_view text) {
+  warnings_.push_back(fmt::format("{}:{}: {}", files_[rule.file], rule.line, text));
+}
+
+Outcome Run::finish() && {
+  own_tags();
+  Outcome outcome;
+  outcome.handlers = std::move(handlers_);
+  outcome.tags = *std::move(tags_);
+  outcome.warnings = std::move(warnings_);
+  for (Property& one : properties_) {
+    // A name with a leading dot lives only while the rules run (udev).
+    const bool is_change = !one.value.empty() || !device_.env(one.key).value_or("").empty();
+    if (!one.key.starts_with('.') && is_change) {
+      outcome.properties.emplace(one.key, std::move(one.value));
+    }
+  }
+  return outcome;
+}
+
+// The faults of one file, in the order of its lines.
+void report(const std::string& file, std::vector<Fault> faults,
+            std::vector<Diagnostic>& diagnostics) {
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.line < b.line; });
+  const std::size_t shown = std::min(faults.size(), kMaxDiagnosticsPerFile);
+  for (std::size_t i = 0; i < shown; ++i) {
+    diagnostics.push_back({file, faults[i].line, std::move(faults[i].text)});
+  }
+  if (faults.size() > shown) {
+    diagnostics.push_back(
+        {file, faults[shown].line,
+         fmt::format("{} more faults in this file from here on", faults.size() - shown)});
+  }
+}
+
+void sort_unique(std::vector<std::string>& names) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+}
+
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+}
+
+}  // namespace
+
+RuleSet RuleSet::load(std::span<const Source> sources, std::vector<Diagnostic>& diagnostics) {
+  RuleSet set;
+  for (const Source& source : sources) {
+    const auto file = static_cast<std::uint32_t>(set.files_.size());
+    set.files_.push_back(source.name);
+    const std::size_t first = set.rules_.size();
+    std::vector<Fault> faults;
+    LineReader reader(source.text);
+    for (LogicalLine line; reader.next(line, faults);) {
+      std::vector<Token> tokens;
+      if (std::optional<Fault> fault = tokenize(line, tokens)) {
+        faults.push_back(*std::move(fault));
+        continue;
+      }
+      if (std::optional<Rule> rule = parse_rule(tokens, line.first_line(), faults)) {
+        rule->file = file;
+        set.rules_.push_back(*std::move(rule));
+      }
+    }
+    resolve_jumps(set.rules_, first, faults);
+    report(source.name, std::move(faults), diagnostics);
+  }
+  set.index();
+  return set;
+}
+
+void RuleSet::index() {
+  bool selects_parent = false;  // some rule so far does
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    const Rule& rule = rules_[i];
+    const auto number = static_cast<std::uint32_t>(i);
+    const auto subsystem =
+        std::find_if(rule.matches.begin(), rule.matches.end(), [](const Match& match) {
+          return match.key == Key::subsystem && !match.negated && match.pattern.is_literal();
+        });
+    if (subsystem == rule.matches.end()) {
+      index_.any.push_back(number);
+    } else {
+      for (const std::string& name : subsystem->pattern.alternatives()) {
+        std::vector<std::uint32_t>& list = index_.by_subsystem[name];
+        if (list.empty() || list.back() != number) {
+          list.push_back(number);
+        }
+      }
+    }
+    for (const Match& match : rule.matches) {
+      if (match.key == Key::attr) {
+        attributes_.push_back(match.name);
+      }
+    }
+    selects_parent = selects_parent || !rule.parent_matches.empty();
+    for (const Match& match : rule.parent_matches) {
+      if (match.key == Key::attrs) {
+        attributes_.push_back(match.name);
+        parent_attributes_.push_back(match.name);
+      }
+    }
+    for (const Assignment& assignment : rule.assignments) {
+      if (assignment.target == Assignment::Target::handler) {
+        handlers_.push_back(assignment.value.front().text);
+      }
+      for (const Piece& piece : assignment.value) {
+        if (piece.kind == Piece::Kind::attr) {
+          attributes_.push_back(piece.text);
+          if (selects_parent) {
+            parent_attributes_.push_back(piece.text);
+          }
+        }
+      }
+    }
+  }
+  sort_unique(attributes_);
+  sort_unique(parent_attributes_);
+  sort_unique(handlers_);
+}
+
+Outcome RuleSet::match(const DeviceView& device) const {
+  static const std::vector<std::uint32_t> kNoRules;
+  const auto found = index_.by_subsystem.find(device.subsystem());
+  const std::vector<std::uint32_t>& mine =
+      found == index_.by_subsystem.end() ? kNoRules : found->second;
+  Run run(device, files_);
+  // The two ascending lists as one; a jump leaves out what lies before its target.
+  auto any_at = index_.any.begin();
+  auto mine_at = mine.begin();
+  while (any_at != index_.any.end() || mine_at != mine.end()) {
+    const bool take_any =
+        mine_at == mine.end() || (any_at != index_.any.end() && *any_at < *mine_at);
+    const Rule& rule = rules_[take_any ? *any_at++ : *mine_at++];
+    if (run.apply(rule) && rule.jump != Rule::kNoJump) {
+      any_at = std::lower_bound(any_at, index_.any.end(), rule.jump);
+      mine_at = std::lower_bound(mine_at, mine.end(), rule.jump);
+    }
+  }
+  return std::move(run).finish();
+}
+
+std::vector<Source> merge_by_name(std::initializer_list<std::span<const Source>> directories) {
+  std::map<std::string_view, const Source*> by_name;
+  for (const std::span<const Source> directory : directories) {
+    for (const Source& source : directory) {
+      if (const std::string_view name = base_name(source.name); name.ends_with(".rules")) {
+        by_name[name] = &source;
+      }
+    }
+  }
+  std::vector<Source> merged;
+  for (const auto& [name, source] : by_name) {
+    if (!source->text.empty()) {
+      merged.push_back(*source);
+    }
+  }
+  return merged;
+}
+
+}  // namespace muster::rules

@@ -11,7 +11,8 @@ namespace muster {
 namespace {
 
 constexpr std::size_t kReportsKept = 8;
-// Far above what any machine needs in one step; a policy that never settles is a bug, not a reason to hang.
+// Far above what any machine needs in one step; a policy that never settles is a bug, not a reason
+// to hang.
 constexpr std::size_t kNoticesPerStep = 1'000'000;
 
 std::uint64_t number(std::string_view text) {
@@ -39,15 +40,14 @@ class MatchView final : public rules::DeviceView {
       }
     }
     const auto it = device_.properties.find(key);
-    return it == device_.properties.end() ? std::nullopt : std::optional<std::string_view>(it->second);
+    return it == device_.properties.end() ? std::nullopt
+                                          : std::optional<std::string_view>(it->second);
   }
   [[nodiscard]] std::optional<std::string_view> attr(std::string_view name) const override {
     const auto it = device_.attributes.find(name);
-    return it == device_.attributes.end() || !it->second ? std::nullopt
-                                                          : std::optional<std::string_view>(*it->second);
-  }
-  [[nodiscard]] bool has_tag(std::string_view tag) const override {
-    return device_.matched.tags.contains(std::string(tag));
+    return it == device_.attributes.end() || !it->second
+               ? std::nullopt
+               : std::optional<std::string_view>(*it->second);
   }
   [[nodiscard]] const rules::DeviceView* parent() const override {
     if (!parent_looked_up_) {
@@ -76,8 +76,8 @@ class Engine::PolicyContext final : public Context {
 
   [[nodiscard]] const World& world() const override { return engine_.world_; }
   [[nodiscard]] Micros now() const override { return engine_.now_; }
-  EffectId want(std::string_view verb, std::string subject, Json arguments, std::int64_t deadline_ms,
-                std::string_view lane) override {
+  EffectId want(std::string_view verb, std::string subject, Json arguments,
+                std::int64_t deadline_ms, std::string_view lane) override {
     return engine_.send(name_, verb, std::move(subject), std::move(arguments), deadline_ms, lane);
   }
   [[nodiscard]] bool pending(EffectId id) const override { return engine_.pending_.contains(id); }
@@ -107,7 +107,8 @@ class Engine::PolicyContext final : public Context {
     }
   }
   void set_signature(std::string_view devpath, Signature signature) override {
-    if (const auto it = engine_.world_.devices_.find(devpath); it != engine_.world_.devices_.end()) {
+    if (const auto it = engine_.world_.devices_.find(devpath);
+        it != engine_.world_.devices_.end()) {
       it->second->signature = std::move(signature);
       engine_.rematch(*it->second, true, Action::change);
     }
@@ -142,13 +143,14 @@ class Engine::PolicyContext final : public Context {
     }
   }
   void reply(const Command& command, Json answer) override {
-    engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
-                                      .handler = "control",
-                                      .verb = "reply",
-                                      .subject = command.verb,
-                                      .arguments = {{"client", command.client}, {"answer", std::move(answer)}},
-                                      .deadline_ms = 0,
-                                      .lane = {}});
+    engine_.effects_.push_back(
+        Effect{.id = engine_.next_id_++,
+               .handler = "control",
+               .verb = "reply",
+               .subject = command.verb,
+               .arguments = {{"client", command.client}, {"answer", std::move(answer)}},
+               .deadline_ms = 0,
+               .lane = {}});
   }
   void report(std::string text) override {
     engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
@@ -176,7 +178,8 @@ Engine::Engine(rules::RuleSet rules, std::vector<std::unique_ptr<Policy>> polici
   for (auto& policy : policies) {
     const auto index = slots_.size();
     std::string name(policy->name());
-    slots_.push_back({std::move(policy), std::make_unique<PolicyContext>(*this, index, std::move(name)), false});
+    slots_.push_back(
+        {std::move(policy), std::make_unique<PolicyContext>(*this, index, std::move(name)), false});
   }
 }
 
@@ -236,14 +239,16 @@ void Engine::apply(const DeviceEvent& event) {
   }
   device.properties = event.properties;
   // What belongs to the event and not to the device would make equal devices differ.
-  for (const auto* transient : {"ACTION", "SEQNUM", "SYNTH_UUID", "DISK_MEDIA_CHANGE", "DISK_EJECT_REQUEST",
-                                "DISK_RO", "RESIZE", "DM_COOKIE", "DM_ACTION", "DM_SEQNUM", "DEVPATH_OLD"}) {
+  for (const auto* transient :
+       {"ACTION", "SEQNUM", "SYNTH_UUID", "DISK_MEDIA_CHANGE", "DISK_EJECT_REQUEST", "DISK_RO",
+        "RESIZE", "DM_COOKIE", "DM_ACTION", "DM_SEQNUM", "DEVPATH_OLD"}) {
     device.properties.erase(transient);
   }
   for (const auto& [name, value] : event.attributes) {
     device.attributes[name] = value;
   }
-  if (const auto it = event.properties.find("DISKSEQ"); it != event.properties.end() && !device.is_partition()) {
+  if (const auto it = event.properties.find("DISKSEQ");
+      it != event.properties.end() && !device.is_partition()) {
     const auto diskseq = number(it->second);
     if (diskseq > device.diskseq) {
       device.diskseq = diskseq;
@@ -253,9 +258,10 @@ void Engine::apply(const DeviceEvent& event) {
     }
   }
   world_.index(device);
-  // Of changes the kernel says no more than that something did; of a scan or a bind, only differences count.
-  const bool changed = is_new || event.action == Action::change || device.properties != old_properties ||
-                       device.attributes != old_attributes;
+  // Of changes the kernel says no more than that something did; of a scan or a bind, only
+  // differences count.
+  const bool changed = is_new || event.action == Action::change ||
+                       device.properties != old_properties || device.attributes != old_attributes;
   rematch(device, changed, event.action);
 }
 
@@ -337,7 +343,8 @@ void Engine::apply(const Command& event) {
   } else if (event.verb == "status") {
     context.reply(event, status_json(*this));
   } else if (event.verb == "explain") {
-    context.reply(event, {{"text", explain_text(*this, event.arguments.value("subject", std::string()))}});
+    context.reply(event,
+                  {{"text", explain_text(*this, event.arguments.value("subject", std::string()))}});
   } else {
     context.reply(event, {{"error", fmt::format("unknown command '{}'", event.verb)}});
   }
@@ -367,7 +374,8 @@ void Engine::rematch(Device& device, bool changed, Action action) {
   rules::Outcome outcome = rules_.match(MatchView(world_, device, action));
   std::vector<std::string> left;
   for (const auto& handler : device.matched.handlers) {
-    if (std::find(outcome.handlers.begin(), outcome.handlers.end(), handler) == outcome.handlers.end()) {
+    if (std::find(outcome.handlers.begin(), outcome.handlers.end(), handler) ==
+        outcome.handlers.end()) {
       left.push_back(handler);
       world_.assigned_[handler].erase(device.devpath);
     }
@@ -380,7 +388,8 @@ void Engine::rematch(Device& device, bool changed, Action action) {
   }
   device.matched = std::move(outcome);
   if (!left.empty()) {
-    notices_.push_back({Notice::Kind::device_gone, device.devpath, std::make_shared<Device>(device), {}, left});
+    notices_.push_back(
+        {Notice::Kind::device_gone, device.devpath, std::make_shared<Device>(device), {}, left});
   }
   auto told = changed ? device.matched.handlers : entered;
   if (!told.empty()) {
@@ -434,9 +443,9 @@ void Engine::publish(std::string_view owner, Thing thing) {
     if (same_state) {
       thing.since = old->since;
     }
-    if (same_state && old->what == thing.what && old->needs == thing.needs && old->names == thing.names &&
-        old->devpath == thing.devpath && old->on == thing.on && old->requirement == thing.requirement &&
-        old->doomed == thing.doomed) {
+    if (same_state && old->what == thing.what && old->needs == thing.needs &&
+        old->names == thing.names && old->devpath == thing.devpath && old->on == thing.on &&
+        old->requirement == thing.requirement && old->doomed == thing.doomed) {
       return;
     }
   }
@@ -542,8 +551,8 @@ void Engine::deliver(const Notice& notice) {
   }
 }
 
-EffectId Engine::send(std::string_view handler, std::string_view verb, std::string subject, Json arguments,
-                      std::int64_t deadline_ms, std::string_view lane) {
+EffectId Engine::send(std::string_view handler, std::string_view verb, std::string subject,
+                      Json arguments, std::int64_t deadline_ms, std::string_view lane) {
   Effect effect{.id = next_id_++,
                 .handler = std::string(handler),
                 .verb = std::string(verb),

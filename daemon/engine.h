@@ -1,10 +1,12 @@
 // The engine: on(event) -> effects.
 //
-// A pure function over the world it owns: no system calls, no clock (time arrives on events), no threads, no globals.
-// The same events give the same effects, byte for byte; that is what makes a journal a recording that replays.
+// A pure function over the world it owns: no system calls, no clock (time arrives on events), no
+// threads, no globals. The same events give the same effects, byte for byte; that is what makes a
+// journal a recording that replays.
 //
-// It knows no kind of storage. It keeps devices, matches rules, and hands facts to the policies; a policy's callbacks
-// may cause further facts, which are delivered until nothing is left, before on() returns.
+// It knows no kind of storage. It keeps devices, matches rules, and hands facts to the policies; a
+// policy's callbacks may cause further facts, which are delivered until nothing is left, before
+// on() returns.
 #pragma once
 
 #include <deque>
@@ -47,7 +49,7 @@ class Engine {
   // A fact that policies have not heard of yet.
   struct Notice {
     enum class Kind { device, device_gone, thing, thing_withdrawn, request, plan } kind;
-    std::string subject;             // devpath or id
+    std::string subject;  // devpath or id
     std::shared_ptr<const Device> gone;
     std::shared_ptr<const Thing> withdrawn;
     std::vector<std::string> handlers;
@@ -71,8 +73,8 @@ class Engine {
   void remake_plan();
   void drain();
   void deliver(const Notice& notice);
-  EffectId send(std::string_view handler, std::string_view verb, std::string subject, Json arguments,
-                std::int64_t deadline_ms, std::string_view lane);
+  EffectId send(std::string_view handler, std::string_view verb, std::string subject,
+                Json arguments, std::int64_t deadline_ms, std::string_view lane);
   void scan();
   void answer_waiters();
   Slot* slot(std::string_view name);

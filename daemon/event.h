@@ -1,7 +1,8 @@
 // Everything that may enter the engine, as plain values.
 //
-// Time is CLOCK_BOOTTIME in microseconds, stamped where the event was taken; the engine has no clock of its own.
-// Threads: values, no sharing. Each event is one line of the journal (event_json.h).
+// Time is CLOCK_BOOTTIME in microseconds, stamped where the event was taken; the engine has no
+// clock of its own. Threads: values, no sharing. Each event is one line of the journal
+// (event_json.h).
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,9 @@ using Properties = std::map<std::string, std::string, std::less<>>;
 // A sysfs attribute that does not exist is a value too (nullopt).
 using Attributes = std::map<std::string, std::optional<std::string>, std::less<>>;
 
-// One uevent, or one device as a scan of /sys found it. The attributes that the rules name were read from sysfs as the
-// event was taken. On Action::remove only the identity (devpath, subsystem, seqnum) is relied on.
+// One uevent, or one device as a scan of /sys found it. The attributes that the rules name were
+// read from sysfs as the event was taken. On Action::remove only the identity (devpath, subsystem,
+// seqnum) is relied on.
 struct DeviceEvent {
   enum class Origin { kernel, udev, scan };
   Origin origin = Origin::kernel;
@@ -55,8 +57,8 @@ struct EventsLost {
   std::string reason;
 };
 
-// What the daemon knows at its start, and again when files that make the plan changed: texts, not conclusions.
-// Keys: see plan.h.
+// What the daemon knows at its start, and again when files that make the plan changed: texts, not
+// conclusions. Keys: see plan.h.
 struct FactsRead {
   Json facts;
 };
@@ -85,15 +87,16 @@ struct Command {
   Json arguments;
 };
 
-using EventBody = std::variant<FactsRead, DeviceEvent, ScanDone, EventsLost, EffectDone, EffectLate, TimerDue, Command>;
+using EventBody = std::variant<FactsRead, DeviceEvent, ScanDone, EventsLost, EffectDone, EffectLate,
+                               TimerDue, Command>;
 
 struct Event {
   Micros time = 0;
   EventBody body;
 };
 
-// Something to be done to the world, outside the engine. `handler` names who does it, `verb` what, `subject` to whom
-// (for people), `arguments` everything the executor needs: it knows nothing else.
+// Something to be done to the world, outside the engine. `handler` names who does it, `verb` what,
+// `subject` to whom (for people), `arguments` everything the executor needs: it knows nothing else.
 struct Effect {
   EffectId id = 0;
   std::string handler;
@@ -102,7 +105,6 @@ struct Effect {
   Json arguments;
   std::int64_t deadline_ms = 0;  // 0: none
   std::string lane;              // effects of one lane run one after the other; empty: side by side
-
 };
 
 }  // namespace muster

@@ -67,11 +67,15 @@ Json body_to_json(const DeviceEvent& e) {
           {"properties", e.properties},
           {"attributes", std::move(attributes)}};
 }
-Json body_to_json(const FactsRead& e) { return {{"event", "facts"}, {"facts", e.facts}}; }
+Json body_to_json(const FactsRead& e) {
+  return {{"event", "facts"}, {"facts", e.facts}};
+}
 Json body_to_json(const ScanDone& e) {
   return {{"event", "scan_done"}, {"seqnum", e.seqnum}, {"devpaths", e.devpaths}};
 }
-Json body_to_json(const EventsLost& e) { return {{"event", "lost"}, {"reason", e.reason}}; }
+Json body_to_json(const EventsLost& e) {
+  return {{"event", "lost"}, {"reason", e.reason}};
+}
 Json body_to_json(const EffectDone& e) {
   Json json = {{"event", "done"}, {"id", e.id}, {"ok", e.ok}, {"result", e.result}};
   if (!e.ok) {
@@ -80,8 +84,12 @@ Json body_to_json(const EffectDone& e) {
   }
   return json;
 }
-Json body_to_json(const EffectLate& e) { return {{"event", "late"}, {"id", e.id}}; }
-Json body_to_json(const TimerDue& e) { return {{"event", "timer"}, {"name", e.name}}; }
+Json body_to_json(const EffectLate& e) {
+  return {{"event", "late"}, {"id", e.id}};
+}
+Json body_to_json(const TimerDue& e) {
+  return {{"event", "timer"}, {"name", e.name}};
+}
 Json body_to_json(const Command& e) {
   return {{"event", "command"}, {"client", e.client}, {"verb", e.verb}, {"arguments", e.arguments}};
 }
@@ -99,8 +107,8 @@ EventBody body_from_json(const Json& json) {
       e.properties.emplace(name, value.get<std::string>());
     }
     for (const auto& [name, value] : json.at("attributes").items()) {
-      e.attributes.emplace(name,
-                           value.is_null() ? std::nullopt : std::optional(value.get<std::string>()));
+      e.attributes.emplace(
+          name, value.is_null() ? std::nullopt : std::optional(value.get<std::string>()));
     }
     return e;
   }
@@ -140,8 +148,12 @@ EventBody body_from_json(const Json& json) {
 
 }  // namespace
 
-std::string_view to_string(Action action) { return name_of(kActions, action); }
-Action action_from(std::string_view text) { return value_of(kActions, text); }
+std::string_view to_string(Action action) {
+  return name_of(kActions, action);
+}
+Action action_from(std::string_view text) {
+  return value_of(kActions, text);
+}
 
 Json to_json(const Event& event) {
   Json json = std::visit([](const auto& body) { return body_to_json(body); }, event.body);
@@ -150,12 +162,8 @@ Json to_json(const Event& event) {
 }
 
 Json to_json(const Effect& effect, Micros time) {
-  Json json = {{"t", time},
-               {"effect", effect.verb},
-               {"handler", effect.handler},
-               {"id", effect.id},
-               {"subject", effect.subject},
-               {"arguments", effect.arguments}};
+  Json json = {{"t", time},       {"effect", effect.verb},     {"handler", effect.handler},
+               {"id", effect.id}, {"subject", effect.subject}, {"arguments", effect.arguments}};
   if (effect.deadline_ms != 0) {
     json["deadline_ms"] = effect.deadline_ms;
   }

@@ -1,4 +1,5 @@
-// Events and effects as JSON: one object a line in the journal. The format is versioned by journal.h.
+// Events and effects as JSON: one object a line in the journal. The format is versioned by
+// journal.h.
 #pragma once
 
 #include "daemon/event.h"

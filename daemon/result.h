@@ -1,7 +1,8 @@
 // Results and errors. Result<T> is the standard's std::expected once the compilers have it.
 //
-// An Error says what was attempted, on which object, and why it failed; context is added on the way up so that the
-// text reads from consequence to cause. "Not there yet" is never an Error: it is a fact in the world.
+// An Error says what was attempted, on which object, and why it failed; context is added on the way
+// up so that the text reads from consequence to cause. "Not there yet" is never an Error: it is a
+// fact in the world.
 #pragma once
 
 #include <cstring>
@@ -23,8 +24,8 @@ enum class Errc {
 
 struct Error {
   Errc code = Errc::io;
-  std::string text;   // one line, foreign bytes already quoted
-  int os_error = 0;   // errno, taken at once; 0 where there is none
+  std::string text;  // one line, foreign bytes already quoted
+  int os_error = 0;  // errno, taken at once; 0 where there is none
 
   // "CONTEXT: text"
   [[nodiscard]] Error within(std::string_view context) const {

@@ -5,7 +5,9 @@
 
 namespace muster {
 
-std::string Devno::text() const { return std::to_string(major) + ":" + std::to_string(minor); }
+std::string Devno::text() const {
+  return std::to_string(major) + ":" + std::to_string(minor);
+}
 
 std::optional<Devno> devno_from(std::string_view text) {
   Devno devno;
@@ -228,7 +230,8 @@ void World::unindex(const Device& device) {
     block_by_name_.erase(it);
   }
   if (const auto slash = device.devpath.rfind('/'); slash != std::string::npos) {
-    if (const auto it = partitions_.find(device.devpath.substr(0, slash)); it != partitions_.end()) {
+    if (const auto it = partitions_.find(device.devpath.substr(0, slash));
+        it != partitions_.end()) {
       it->second.erase(device.devpath);
       if (it->second.empty()) {
         partitions_.erase(it);

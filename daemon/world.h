@@ -1,7 +1,8 @@
 // What is known about the machine: devices, what they hold, what was or may be built from them.
 //
-// Written by the engine only; policies read it and ask for changes through Context (handlers/handler.h). Nothing here
-// does I/O, and no result depends on addresses or hash order: whatever is iterated is ordered.
+// Written by the engine only; policies read it and ask for changes through Context
+// (handlers/handler.h). Nothing here does I/O, and no result depends on addresses or hash order:
+// whatever is iterated is ordered.
 #pragma once
 
 #include <cstdint>
@@ -53,28 +54,29 @@ struct Device {
   [[nodiscard]] bool is_partition() const { return property("DEVTYPE") == "partition"; }
   [[nodiscard]] std::string_view property(std::string_view name) const;   // empty if absent
   [[nodiscard]] std::string_view attribute(std::string_view name) const;  // empty if absent
-  [[nodiscard]] std::uint64_t size_bytes() const;                         // of a block device; 0 if unknown
-  [[nodiscard]] std::string dev_name() const;                             // "/dev/sda"
+  [[nodiscard]] std::uint64_t size_bytes() const;  // of a block device; 0 if unknown
+  [[nodiscard]] std::string dev_name() const;      // "/dev/sda"
 };
 
 enum class State { waiting, working, ready, impossible, broken };
 std::string_view to_string(State state);
 
-// Something that is there, is being made, or may become there once its parts are: an array, a logical volume, a
-// mounted medium, a requirement of the plan. The chain of `needs` is what `explain` walks.
+// Something that is there, is being made, or may become there once its parts are: an array, a
+// logical volume, a mounted medium, a requirement of the plan. The chain of `needs` is what
+// `explain` walks.
 struct Thing {
   std::string id;     // "array:UUID", "lv:vg0/root", "module:raid456", "need:medium" ...
   std::string owner;  // the handler that publishes it
   std::string what;   // for people: "array rescue:0 (raid5)"
   State state = State::waiting;
-  std::string why;                 // one line: what it waits for, why it cannot be; may be empty when ready
+  std::string why;  // one line: what it waits for, why it cannot be; may be empty when ready
   std::vector<std::string> needs;  // ids of the things it waits for, in order
   std::vector<std::string> names;  // names under /dev by which a plan may ask for it
   std::string devpath;             // the device that it is; set once that device is known
   std::vector<std::string> on;     // devpaths that it holds open while it is up
   bool requirement = false;        // a line of the plan
-  bool doomed = false;             // set by the world: something it stands on is gone, it must be taken down
-  Micros since = 0;                // set by the world: when state or why last changed
+  bool doomed = false;  // set by the world: something it stands on is gone, it must be taken down
+  Micros since = 0;     // set by the world: when state or why last changed
 };
 
 class World {
@@ -118,7 +120,9 @@ class World {
 
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
   };
   std::unordered_map<std::string, std::unique_ptr<Device>, Hash, std::equal_to<>> devices_;
   std::map<Devno, Device*> by_devno_;
@@ -128,7 +132,8 @@ class World {
   std::map<std::string, Thing, std::less<>> things_;
   std::map<std::string, std::set<std::string>, std::less<>> ids_by_name_;
   std::map<std::string, std::string, std::less<>> id_by_devpath_;
-  std::map<std::string, std::set<std::string>, std::less<>> ids_on_;  // devpath -> things holding it
+  std::map<std::string, std::set<std::string>, std::less<>>
+      ids_on_;  // devpath -> things holding it
   Plan plan_;
   Phase phase_ = Phase::gathering;
   bool scanned_ = false;

@@ -1,7 +1,8 @@
-// What a handler is: a *policy*, which turns facts into wanted effects and is pure, and an *executor*, which does them.
+// What a handler is: a *policy*, which turns facts into wanted effects and is pure, and an
+// *executor*, which does them.
 //
-// A new kind of storage is a folder with one of each, a line in rules/ that assigns devices to it, and a line in
-// registry.cpp. handlers/README.md walks through the smallest one.
+// A new kind of storage is a folder with one of each, a line in rules/ that assigns devices to it,
+// and a line in registry.cpp. handlers/README.md walks through the smallest one.
 #pragma once
 
 #include <memory>
@@ -15,8 +16,8 @@
 
 namespace muster {
 
-// What a policy may do. All calls take effect at once in the world or go out as effects; callbacks they cause are
-// delivered after the current one returned.
+// What a policy may do. All calls take effect at once in the world or go out as effects; callbacks
+// they cause are delivered after the current one returned.
 class Context {
  public:
   virtual ~Context() = default;
@@ -24,8 +25,8 @@ class Context {
   [[nodiscard]] virtual Micros now() const = 0;
 
   // Sends an effect to this handler's own executor. It comes back as Policy::done with the same id.
-  virtual EffectId want(std::string_view verb, std::string subject, Json arguments, std::int64_t deadline_ms,
-                        std::string_view lane = {}) = 0;
+  virtual EffectId want(std::string_view verb, std::string subject, Json arguments,
+                        std::int64_t deadline_ms, std::string_view lane = {}) = 0;
   // Whether an effect of this handler with this id has not come back yet.
   [[nodiscard]] virtual bool pending(EffectId id) const = 0;
 
@@ -42,10 +43,12 @@ class Context {
   virtual void set_signature(std::string_view devpath, Signature signature) = 0;
   virtual void clear_signature(std::string_view devpath) = 0;
 
-  // Has sysfs read again for this device; the answer is a DeviceEvent. For what no uevent announces.
+  // Has sysfs read again for this device; the answer is a DeviceEvent. For what no uevent
+  // announces.
   virtual void read_again(std::string_view devpath) = 0;
 
-  // The medium's own copies of Mondo's files replace the image's in the plan (empty: back to the image's).
+  // The medium's own copies of Mondo's files replace the image's in the plan (empty: back to the
+  // image's).
   virtual void set_medium_files(Json files) = 0;
   virtual void set_phase(Phase phase) = 0;
 
@@ -83,8 +86,9 @@ class Policy {
   virtual void decide(Context&) {}
 };
 
-// Runs on worker threads; may block. Knows nothing but the effect. Several effects run side by side unless they share
-// a lane. What it returns becomes EffectDone::result; on failure the Error's text, code, and `result` is null.
+// Runs on worker threads; may block. Knows nothing but the effect. Several effects run side by side
+// unless they share a lane. What it returns becomes EffectDone::result; on failure the Error's
+// text, code, and `result` is null.
 class Executor {
  public:
   virtual ~Executor() = default;

@@ -1,0 +1,107 @@
+#include "daemon/plan.h"
+
+#include <nlohmann/json.hpp>
+
+namespace muster {
+namespace {
+
+std::string text_of(const nlohmann::json& facts, const char* key) {
+  const auto it = facts.is_object() ? facts.find(key) : facts.end();
+  return facts.is_object() && it != facts.end() && it->is_string() ? it->get<std::string>()
+                                                                   : std::string();
+}
+
+bool has(const nlohmann::json& facts, const char* key) {
+  return facts.is_object() && facts.contains(key) && facts.at(key).is_string();
+}
+
+}  // namespace
+
+std::string_view to_string(Phase phase) {
+  switch (phase) {
+    case Phase::gathering:
+      return "gathering";
+    case Phase::restoring:
+      return "restoring";
+    case Phase::done:
+      return "done";
+  }
+  return "done";
+}
+
+Plan make_plan(const nlohmann::json& facts, const nlohmann::json& medium_files) {
+  Plan plan;
+  const auto adopt = [&plan](const std::vector<TextDiagnostic>& more) {
+    plan.diagnostics.insert(plan.diagnostics.end(), more.begin(), more.end());
+  };
+  plan.command_line = parse_command_line(text_of(facts, "command_line"));
+  adopt(plan.command_line.diagnostics);
+  auto options =
+      parse_options(text_of(facts, "muster.toml"), "/etc/muster/muster.toml", plan.command_line);
+  plan.options = std::move(options.options);
+  adopt(options.diagnostics);
+  std::string why;
+  plan.mode = effective_mode(plan.options, plan.command_line, &why);
+  plan.mode_asked = plan.mode;
+  if (!why.empty()) {
+    plan.diagnostics.push_back({"/proc/cmdline", 0, why, 0});
+  }
+  plan.udevd = facts.is_object() && facts.value("udevd", false);
+  plan.launch_state = text_of(facts, "launch");
+  if (has(facts, "mondo-restore.cfg")) {
+    plan.image_config =
+        medium::parse_mondo_config(text_of(facts, "mondo-restore.cfg"), "/tmp/mondo-restore.cfg");
+  }
+  plan.from_medium = medium_files.is_object() && !medium_files.empty();
+
+  // The medium's copy wins over the image's, file by file, as it does for mondorestore.
+  const auto source = [&](const char* key) -> const nlohmann::json& {
+    return has(medium_files, key) ? medium_files : facts;
+  };
+  const auto file = [&](const char* key, const char* path) {
+    return has(medium_files, key) ? std::string("images/all.tar.gz: ") + (path + 1)
+                                  : std::string(path);
+  };
+  if (has(source("mondo-restore.cfg"), "mondo-restore.cfg")) {
+    plan.config =
+        medium::parse_mondo_config(text_of(source("mondo-restore.cfg"), "mondo-restore.cfg"),
+                                   file("mondo-restore.cfg", "/tmp/mondo-restore.cfg"));
+    plan.has_config = plan.config.media_type.has_value();
+    adopt(plan.config.diagnostics);
+  }
+  if (has(source("mountlist.txt"), "mountlist.txt")) {
+    plan.mountlist = target::parse_mountlist(text_of(source("mountlist.txt"), "mountlist.txt"),
+                                             file("mountlist.txt", "/tmp/mountlist.txt"));
+    plan.has_mountlist = true;
+    adopt(plan.mountlist.diagnostics);
+  }
+  if (has(source("i-want-my-lvm"), "i-want-my-lvm")) {
+    plan.lvm_recipe = target::parse_lvm_recipe(text_of(source("i-want-my-lvm"), "i-want-my-lvm"),
+                                               file("i-want-my-lvm", "/tmp/i-want-my-lvm"));
+    plan.has_lvm_recipe = true;
+    adopt(plan.lvm_recipe.diagnostics);
+  }
+  if (has(source("raidtab"), "raidtab")) {
+    plan.raidtab = target::parse_raidtab(text_of(source("raidtab"), "raidtab"),
+                                         file("raidtab", "/etc/raidtab"));
+    adopt(plan.raidtab.diagnostics);
+  }
+  // A restore that nobody understands is not one that may erase disks by itself.
+  if (plan.mode == Mode::nuke) {
+    const char* doubt = nullptr;
+    if (plan.has_config && !plan.has_mountlist) {
+      doubt = "nuke without a mountlist: interactive instead";
+    } else if (plan.has_mountlist && plan.mountlist.entries.empty()) {
+      doubt = "nuke with an empty mountlist: interactive instead";
+    } else if (!plan.mountlist.as_written) {
+      doubt = "nuke with a mountlist that mondorestore would misread: interactive instead";
+    }
+    if (doubt != nullptr) {
+      plan.diagnostics.push_back({"/tmp/mountlist.txt", 0, doubt, 0});
+      plan.mode = Mode::interactive;
+    }
+  }
+  return plan;
+}
+
+}  // namespace muster

@@ -1,0 +1,64 @@
+// Which modules are wanted: from the MODALIAS of devices, and by name for handlers that ask for
+// "module:NAME".
+//
+// Each alias is resolved once by the executor (which owns libkmod), each module is inserted once,
+// after what it needs, and side by side with everything else. A module in flight is waited for; a
+// load is never killed, only reported as slow. An alias that matches nothing is kept and resolved
+// again when the module tree grows (request "modules:reload").
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "handlers/handler.h"
+
+namespace muster::driver {
+
+class DriverPolicy final : public Policy {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "driver"; }
+  void device(const Device& device, Context& context) override;
+  void device_gone(const Device& device, Context& context) override;
+  void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
+  void late(const Effect& effect, Context& context) override;
+  bool request(std::string_view id, Context& context) override;
+  bool command(const Command& command, Context& context) override;
+  void decide(Context& context) override;
+
+ private:
+  struct Module {
+    enum class State { wanted, loading, live, failed } state = State::wanted;
+    std::string path;
+    std::string options;
+    std::string install;  // command of an `install` line, run instead of inserting
+    std::set<std::string> needs;
+    bool soft = false;
+    std::string error;
+  };
+  struct Alias {
+    enum class State { resolving, known, unknown } state = State::resolving;
+    std::vector<std::string> modules;
+    std::set<std::string> devices;  // devpaths that carry it
+    std::vector<std::string> refused;
+    bool asked_for = false;  // by a handler, as "module:NAME"
+  };
+
+  void resolve(const std::string& alias, Context& context);
+  void resolved(const std::string& name, const EffectDone& outcome, Context& context);
+  void module_finished(const std::string& name, Context& context);
+  void show(const std::string& alias_name, Context& context);
+  [[nodiscard]] bool denied(const std::string& module, Context& context, std::string& why) const;
+
+  std::map<std::string, Alias, std::less<>> aliases_;
+  std::map<std::string, std::string> alias_of_device_;
+  std::map<std::string, Module, std::less<>> modules_;
+  std::set<std::string> ready_to_insert_;
+  std::map<std::string, std::set<std::string>> waiting_on_;  // module -> modules that need it
+  std::map<std::string, std::set<std::string>> aliases_of_module_;
+  bool reloading_ = false;
+  bool reload_again_ = false;
+};
+
+}  // namespace muster::driver

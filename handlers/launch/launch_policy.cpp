@@ -1,0 +1,224 @@
+#include "handlers/launch/launch_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "handlers/target/assembly_scope.h"
+#include "handlers/target/target_binding.h"
+
+namespace muster::launch {
+namespace {
+
+constexpr std::string_view kNeed = "launch";
+constexpr std::string_view kLane = "launch";
+
+std::string at_end(const Options& options) {
+  switch (options.at_end) {
+    case AtEnd::shell:
+      return "shell";
+    case AtEnd::reboot:
+      return "reboot";
+    case AtEnd::poweroff:
+      return "poweroff";
+  }
+  return "shell";
+}
+
+}  // namespace
+
+void LaunchPolicy::plan_changed(Context& context) {
+  const auto& state = context.world().plan().launch_state;
+  if (!follow_ && stage_ == Stage::waiting && (state == "running" || state == "exited")) {
+    follow_ = true;
+    stage_ = Stage::running;
+    context.set_phase(Phase::restoring);
+    pending_ = context.want("follow", "mondorestore", Json::object(), 0, kLane);
+    show(State::working, "mondorestore runs", context);
+  }
+  context.touch();
+}
+
+void LaunchPolicy::thing(const Thing& thing, bool, Context& context) {
+  if (thing.requirement || thing.id == "medium") {
+    context.touch();
+  }
+}
+
+void LaunchPolicy::show(State state, std::string why, Context& context) {
+  Thing thing;
+  thing.id = kNeed;
+  thing.what = "launch of mondorestore";
+  thing.state = state;
+  thing.why = std::move(why);
+  context.publish(std::move(thing));
+}
+
+bool LaunchPolicy::all_met(const World& world) const {
+  bool any = false;
+  for (const auto& [id, thing] : world.things()) {
+    if (thing.requirement) {
+      any = true;
+      if (thing.state != State::ready) {
+        return false;
+      }
+    }
+  }
+  return any;
+}
+
+// Everything mondorestore will look for, as arguments: the executor knows nothing else.
+Json LaunchPolicy::preparation(const World& world) const {
+  const Plan& plan = world.plan();
+  Json arguments = {{"mode", to_string(plan.mode)}};
+  if (const Thing* medium = world.thing("medium"); medium != nullptr && !medium->on.empty()) {
+    if (const Device* device = world.find(medium->on.front())) {
+      const Device* disk = device->is_partition() ? world.parent(*device) : device;
+      arguments["medium"] = {{"devpath", (disk == nullptr ? device : disk)->devpath},
+                             {"devno", device->devno ? device->devno->text() : std::string()},
+                             {"dev_name", device->dev_name()}};
+    }
+  }
+  if (plan.mode == Mode::nuke) {
+    // The names of the mountlist must lead to the disks that they are bound to, whatever the kernel
+    // calls them today.
+    Json drives = Json::array();
+    for (const auto& binding : target::bindings(world)) {
+      if (binding.disk != nullptr && binding.disk->devno) {
+        drives.push_back({{"name", binding.drive},
+                          {"devno", binding.disk->devno->text()},
+                          {"kernel", binding.disk->kernel}});
+      }
+    }
+    arguments["drives"] = std::move(drives);
+  }
+  return arguments;
+}
+
+void LaunchPolicy::step(Stage stage, std::string_view verb, Json arguments,
+                        std::int64_t deadline_ms, Context& context) {
+  stage_ = stage;
+  pending_ = context.want(verb, "mondorestore", std::move(arguments), deadline_ms, kLane);
+}
+
+void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context& context) {
+  if (effect.id != pending_) {
+    return;
+  }
+  pending_ = 0;
+  const World& world = context.world();
+  if (effect.verb == "follow") {
+    stage_ = Stage::ended;
+    const bool success = outcome.ok && outcome.result.value("success", false);
+    const auto text = outcome.ok ? outcome.result.value("text", std::string()) : outcome.error;
+    context.report(fmt::format("mondorestore ended: {}", text));
+    show(success ? State::ready : State::broken, "mondorestore ended: " + text, context);
+    context.set_phase(Phase::done);
+    if (!outcome.ok || !outcome.result.value("again", false)) {
+      pending_ = context.want("end", at_end(world.plan().options),
+                              {{"then", at_end(world.plan().options)}}, 0, kLane);
+    }
+    return;
+  }
+  if (effect.verb == "end" || effect.verb == "shell") {
+    if (!outcome.ok) {
+      context.report(outcome.error);
+    }
+    return;
+  }
+  if (!outcome.ok) {
+    failed_ = outcome.error;
+    failed_with_ = preparation(world).dump();
+    stage_ = Stage::waiting;
+    context.report(fmt::format("no launch: {}", outcome.error));
+    return;
+  }
+  // What was met when the step began may not be met any more.
+  if (stage_ != Stage::launching && !forced_ && !all_met(world)) {
+    stage_ = Stage::waiting;
+    return;
+  }
+  const Plan& plan = world.plan();
+  switch (stage_) {
+    case Stage::preparing:
+      if (plan.mode == Mode::nuke) {
+        step(Stage::filtering, "filter", preparation(world), plan.tool_ms(), context);
+        show(State::working, "hiding every volume group but the plan's from LVM", context);
+        return;
+      }
+      [[fallthrough]];
+    case Stage::filtering:
+      step(Stage::launching, "run",
+           {{"program", plan.options.launch.program},
+            {"arguments", launch_arguments(plan.options.launch, plan.mode)}},
+           plan.tool_ms(), context);
+      show(State::working, "being started", context);
+      return;
+    case Stage::launching:
+      stage_ = Stage::running;
+      show(State::working, "mondorestore runs", context);
+      context.set_phase(Phase::restoring);
+      pending_ = context.want("follow", "mondorestore", Json::object(), 0, kLane);
+      return;
+    default:
+      return;
+  }
+}
+
+void LaunchPolicy::late(const Effect& effect, Context& context) {
+  context.report(fmt::format("launch: {} takes longer than expected", effect.verb));
+}
+
+bool LaunchPolicy::command(const Command& command, Context& context) {
+  if (command.verb != "go") {
+    return false;
+  }
+  const World& world = context.world();
+  if (world.phase() != Phase::gathering) {
+    context.reply(command, {{"error", "mondorestore was started already"}});
+    return true;
+  }
+  if (world.plan().mode == Mode::nuke && !all_met(world)) {
+    std::vector<std::string> open;
+    for (const auto& [id, thing] : world.things()) {
+      if (thing.requirement && thing.state != State::ready) {
+        open.push_back(fmt::format("{}: {}", thing.what, thing.why));
+      }
+    }
+    context.reply(command, {{"error", fmt::format("a nuke starts only when everything is met: {}",
+                                                  fmt::join(open, "; "))}});
+    return true;
+  }
+  forced_ = true;
+  failed_.clear();
+  context.reply(command, {{"text", "mondorestore is being started"}});
+  return true;
+}
+
+void LaunchPolicy::decide(Context& context) {
+  const World& world = context.world();
+  if (stage_ != Stage::waiting || world.phase() != Phase::gathering) {
+    return;
+  }
+  if (world.plan().mode == Mode::expert) {
+    show(State::ready, "expert mode: a shell, no mondorestore", context);
+    step(Stage::ended, "shell", Json::object(), 0, context);
+    return;
+  }
+  // A duplicate that is in the machine from the start counts in every order: /sys must have been
+  // read once.
+  if (!forced_ && (!world.scanned() || !all_met(world))) {
+    show(State::waiting, "until every requirement is met", context);
+    return;
+  }
+  auto arguments = preparation(world);
+  if (!failed_.empty() && failed_with_ == arguments.dump()) {
+    show(State::broken, failed_ + "; `muster go` tries again", context);
+    return;
+  }
+  failed_.clear();
+  show(State::working, "everything is met; being prepared", context);
+  step(Stage::preparing, "prepare", std::move(arguments), world.plan().tool_ms(), context);
+}
+
+}  // namespace muster::launch

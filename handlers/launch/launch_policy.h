@@ -1,0 +1,43 @@
+// When mondorestore is started, and what must be true of the machine at that moment.
+//
+// Once every requirement is met: prepare (files, names, drives let go), for a nuke with LVM the
+// filter that hides everything but the plan's drives, checked; then the launch through muster-init,
+// which is mondorestore's parent and starts it once. If a requirement falls away meanwhile, what
+// was prepared is done again when it is met. After a restart of the daemon muster-init says whether
+// it runs already.
+#pragma once
+
+#include <string>
+
+#include "handlers/handler.h"
+
+namespace muster::launch {
+
+class LaunchPolicy final : public Policy {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "launch"; }
+  void plan_changed(Context& context) override;
+  void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
+  void late(const Effect& effect, Context& context) override;
+  void thing(const Thing& thing, bool withdrawn, Context& context) override;
+  bool command(const Command& command, Context& context) override;
+  void decide(Context& context) override;
+
+ private:
+  enum class Stage { waiting, preparing, filtering, launching, running, ended };
+
+  [[nodiscard]] bool all_met(const World& world) const;
+  [[nodiscard]] Json preparation(const World& world) const;
+  void step(Stage stage, std::string_view verb, Json arguments, std::int64_t deadline_ms,
+            Context& context);
+  void show(State state, std::string why, Context& context);
+
+  Stage stage_ = Stage::waiting;
+  EffectId pending_ = 0;
+  std::string failed_;
+  std::string failed_with_;
+  bool forced_ = false;
+  bool follow_ = false;
+};
+
+}  // namespace muster::launch

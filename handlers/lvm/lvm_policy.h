@@ -1,0 +1,79 @@
+// Which logical volumes are activated, when, and from what.
+//
+// The metadata text of every PV seen is kept; the one with the highest seqno speaks for its volume
+// group. An LV is activated when every PV that *it* lies on is there, carries that seqno, and is
+// not flagged missing. Linear and striped ones by libdevmapper as lvm2 itself would name them;
+// every other type by `lvm`, and only if the plan names it. Duplicate PVs, two groups of one name,
+// exported, shared and foreign groups are refused with the reason.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "handlers/handler.h"
+#include "handlers/lvm/lvm_metadata.h"
+
+namespace muster::lvm {
+
+class LvmPolicy final : public Policy {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "lvm"; }
+  void plan_changed(Context& context) override;
+  void device(const Device& device, Context& context) override;
+  void device_gone(const Device& device, Context& context) override;
+  void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
+  void late(const Effect& effect, Context& context) override;
+  void thing(const Thing& thing, bool withdrawn, Context& context) override;
+  void decide(Context& context) override;
+
+ private:
+  struct Pv {
+    std::string uuid;
+    std::string vg;           // UUID of its group; empty if its metadata could not be read
+    std::uint64_t seqno = 0;  // of the metadata on it; 0 if it carries none
+    std::shared_ptr<const std::string> text;
+  };
+  struct Lv {
+    std::string name;
+    std::string dm_name;
+    std::string dm_uuid;
+    std::string devpath;  // of the dm device, while it is there
+    EffectId activating = 0;
+    EffectId removing = 0;
+    std::string failed;       // why the last attempt failed ...
+    std::string failed_with;  // ... and with which arguments
+    std::string made_with;    // the arguments the running one was made with; empty if adopted
+    std::string cannot_remove;
+    std::set<std::string> on;  // PVs' devpaths it was made on
+    bool native = true;
+  };
+  struct Group {
+    std::string uuid;
+    std::optional<VolumeGroup> metadata;  // of the highest seqno seen
+    std::string text_error;
+    std::map<std::string, Lv> lvs;  // by name
+  };
+
+  void refresh(const std::string& vg_uuid, Context& context);
+  void consider(Group& group, Lv& lv, Context& context);
+  void show(const Group& group, const Lv& lv, State state, std::string why,
+            std::vector<std::string> needs, Context& context);
+  [[nodiscard]] std::string refusal(const Group& group) const;
+  // The device that carries this PV at the seqno that counts; else why there is none.
+  [[nodiscard]] const Device* pv_device(const Group& group, const PhysicalVolume& pv,
+                                        const World& world, std::string* why,
+                                        std::vector<std::string>* needs) const;
+  void adopt(const Device& device, Context& context);
+
+  std::map<std::string, Pv> pvs_;                               // by devpath
+  std::map<std::string, std::set<std::string>> devices_of_pv_;  // PV UUID -> devpaths
+  std::map<std::string, Group> groups_;                         // by UUID
+  std::map<std::string, std::string> dm_devices_;               // dm UUID -> devpath
+  std::set<std::string> dirty_;                                 // groups
+};
+
+}  // namespace muster::lvm

@@ -1,0 +1,658 @@
+#include "handlers/md/md_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "handlers/target/assembly_scope.h"
+
+namespace muster::md {
+namespace {
+
+constexpr int kLinearLevel = -1;
+
+bool is_array_device(const Device& device) {
+  return device.is_block() && device.kernel.starts_with("md") && !device.is_partition();
+}
+
+std::string personality(int level) {
+  switch (level) {
+    case kLinearLevel:
+      return "linear";
+    case 0:
+      return "raid0";
+    case 1:
+      return "raid1";
+    case 4:
+    case 5:
+    case 6:
+      return "raid456";
+    case 10:
+      return "raid10";
+    default:
+      return {};
+  }
+}
+
+std::string level_text(int level) {
+  return level == kLinearLevel ? "linear" : fmt::format("raid{}", level);
+}
+
+bool is_running(std::string_view state) {
+  return state == "clean" || state == "active" || state == "read-auto" || state == "readonly" ||
+         state == "active-idle" || state == "write-pending";
+}
+
+std::string thing_id(const std::string& uuid) {
+  return "array:" + uuid;
+}
+
+// "0", "md0", "host:3" -> the number that the array's name asks for.
+std::optional<int> number_in(std::string_view name) {
+  if (name.starts_with("md")) {
+    name.remove_prefix(name.starts_with("md_") ? 3 : 2);
+  }
+  int value = 0;
+  const auto* end = name.data() + name.size();
+  const auto [rest, error] = std::from_chars(name.data(), end, value);
+  if (error != std::errc() || rest != end || value < 0 || value > 511) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string MdPolicy::title(const Array& array) const {
+  const auto& superblock =
+      array.members.empty() ? Json(Json::object()) : array.members.begin()->second.superblock;
+  const auto array_name = superblock.value("name", std::string());
+  return fmt::format("array {} ({})", array_name.empty() ? array.uuid : array_name,
+                     level_text(superblock.value("level", 0)));
+}
+
+bool MdPolicy::running(const Array& array, const World& world) const {
+  const Device* device = array.devpath.empty() ? nullptr : world.find(array.devpath);
+  return device != nullptr && is_running(device->attribute("md/array_state"));
+}
+
+void MdPolicy::plan_changed(Context& context) {
+  for (const auto& [uuid, array] : arrays_) {
+    dirty_.insert(uuid);
+  }
+  context.touch();
+}
+
+void MdPolicy::device(const Device& device, Context& context) {
+  if (is_array_device(device)) {
+    for (auto& [uuid, array] : arrays_) {
+      if (array.devpath == device.devpath) {
+        dirty_.insert(uuid);
+      }
+    }
+    context.request("module:md_mod");
+    adopt(context);
+    return;
+  }
+  const Json* superblock = nullptr;
+  if (device.signature) {
+    const auto it = device.signature->details.find("md");
+    if (it != device.signature->details.end()) {
+      superblock = &*it;
+    }
+  }
+  const auto type =
+      device.signature ? device.signature->properties.find("ID_FS_TYPE")->second : std::string();
+  if (superblock == nullptr || !superblock->contains("uuid")) {
+    Thing thing;
+    thing.id = "member:" + device.kernel;
+    thing.what = fmt::format("{} on {}", type, device.kernel);
+    thing.state = State::impossible;
+    thing.why = "firmware RAID: assemble it by hand with mdadm, then it is used";
+    context.publish(std::move(thing));
+    return;
+  }
+  Member member;
+  member.devpath = device.devpath;
+  member.superblock = *superblock;
+  member.device_uuid = superblock->value("device_uuid", std::string());
+  member.events = superblock->value("events", std::uint64_t{0});
+  member.unusual = superblock->value("unusual", std::string());
+  if (superblock->value("role_kind", std::string()) == "active") {
+    member.slot = superblock->value("role", -1);
+  }
+  for (const auto& slot : superblock->value("roles", Json::array())) {
+    member.active_slots.push_back(slot.get<std::string>() != "missing");
+  }
+  const auto uuid = superblock->at("uuid").get<std::string>();
+  if (const auto known = array_of_.find(device.devpath);
+      known != array_of_.end() && known->second != uuid) {
+    device_gone(device, context);
+  }
+  array_of_[device.devpath] = uuid;
+  if (!arrays_.contains(uuid)) {
+    plan_changed(context);  // which array a number means depends on all that are known
+  }
+  auto& array = arrays_[uuid];
+  array.uuid = uuid;
+  array.members[device.devpath] = std::move(member);
+  dirty_.insert(uuid);
+  // Loading a personality takes up to half a second: it starts when the first member is seen.
+  context.request("module:md_mod");
+  if (const auto module = personality(superblock->value("level", 0)); !module.empty()) {
+    context.request("module:" + module);
+  }
+  adopt(context);
+}
+
+void MdPolicy::device_gone(const Device& device, Context& context) {
+  if (is_array_device(device)) {
+    for (auto& [uuid, array] : arrays_) {
+      if (array.devpath == device.devpath && context.world().find(device.devpath) == nullptr) {
+        array.devpath.clear();
+        array.stopped = false;
+        array.used.clear();
+        array.cannot_stop.clear();
+        dirty_.insert(uuid);
+      }
+    }
+    return;
+  }
+  context.withdraw("member:" + device.kernel);
+  const auto it = array_of_.find(device.devpath);
+  if (it == array_of_.end()) {
+    return;
+  }
+  auto& array = arrays_[it->second];
+  array.members.erase(device.devpath);
+  array.failed.clear();
+  dirty_.insert(it->second);
+  array_of_.erase(it);
+}
+
+// Arrays that run already: started by an earlier life of the daemon, by the kernel, by the
+// operator.
+void MdPolicy::adopt(Context& context) {
+  for (const Device* device : context.world().assigned(name())) {
+    if (!is_array_device(*device) || !is_running(device->attribute("md/array_state"))) {
+      continue;
+    }
+    const auto slaves = device->attribute("slaves");
+    std::set<std::string> used;
+    std::string uuid;
+    for (std::size_t begin = 0; begin < slaves.size();) {
+      const auto end = std::min(slaves.find(' ', begin), slaves.size());
+      if (const Device* member =
+              context.world().block_by_kernel_name(slaves.substr(begin, end - begin))) {
+        used.insert(member->devpath);
+        if (const auto it = array_of_.find(member->devpath); it != array_of_.end()) {
+          uuid = it->second;
+        }
+      }
+      begin = end + 1;
+    }
+    const auto it = arrays_.find(uuid);
+    if (it != arrays_.end() && it->second.devpath.empty() && it->second.assembling == 0) {
+      it->second.devpath = device->devpath;
+      it->second.used = std::move(used);
+      dirty_.insert(uuid);
+    }
+  }
+}
+
+MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const {
+  Verdict verdict;
+  std::uint64_t newest = 0;
+  for (const auto& [devpath, member] : array.members) {
+    newest = std::max(newest, member.events);
+  }
+  const Member* reference = nullptr;
+  for (const auto& [devpath, member] : array.members) {
+    if (member.events == newest && member.slot >= 0) {
+      reference = &member;
+      break;
+    }
+  }
+  if (reference == nullptr) {
+    verdict.why = "only spares or stale members are there";
+    return verdict;
+  }
+  const auto kernel_name = [&](const std::string& devpath) {
+    const Device* device = world.find(devpath);
+    return device == nullptr ? devpath : device->kernel;
+  };
+  std::vector<std::string> stale;
+  for (const auto& [devpath, member] : array.members) {
+    if (!member.unusual.empty()) {
+      verdict.kind = Verdict::Kind::unusual;
+      verdict.why = member.unusual;
+    }
+    if (member.slot < 0) {
+      continue;
+    }
+    // The kernel takes members that are one event behind for current: a crash between two
+    // superblock writes.
+    if (member.events + 1 < newest) {
+      stale.push_back(
+          fmt::format("{} (events {}, newest {})", kernel_name(devpath), member.events, newest));
+      const auto own = static_cast<std::size_t>(reference->slot);
+      if (own < member.active_slots.size() && !member.active_slots[own]) {
+        verdict.kind = Verdict::Kind::refused;
+        verdict.why = fmt::format(
+            "{} and {} both went on without each other (events {} and {}): choose one with mdadm",
+            kernel_name(reference->devpath), kernel_name(devpath), newest, member.events);
+        return verdict;
+      }
+      continue;
+    }
+    const auto [it, is_new] = verdict.members.emplace(member.slot, devpath);
+    if (!is_new) {
+      verdict.kind = Verdict::Kind::refused;
+      verdict.why = fmt::format("{} and {} both claim slot {}", kernel_name(it->second),
+                                kernel_name(devpath), member.slot);
+      return verdict;
+    }
+  }
+  std::vector<std::string> missing;
+  std::size_t expected = 0;
+  for (std::size_t slot = 0; slot < reference->active_slots.size(); ++slot) {
+    ++expected;
+    if (!verdict.members.contains(static_cast<int>(slot))) {
+      missing.push_back(
+          fmt::format("slot {} {}", slot,
+                      reference->active_slots[slot] ? "not seen" : "removed or failed earlier"));
+    }
+  }
+  if (verdict.kind == Verdict::Kind::unusual) {
+    if (!missing.empty()) {
+      verdict.kind = Verdict::Kind::incomplete;
+    }
+    return verdict;
+  }
+  if (missing.empty()) {
+    verdict.kind = Verdict::Kind::complete;
+    return verdict;
+  }
+  verdict.why = fmt::format("{} of {} members; {}", verdict.members.size(), expected,
+                            fmt::join(missing, ", "));
+  if (!stale.empty()) {
+    verdict.why += fmt::format("; stale: {}", fmt::join(stale, ", "));
+  }
+  const int level = reference->superblock.value("level", 0);
+  const auto lost = missing.size();
+  verdict.can_run_degraded = (level == 1 && !verdict.members.empty()) ||
+                             ((level == 4 || level == 5) && lost == 1) ||
+                             (level == 6 && lost <= 2) || (level == 10 && lost == 1);
+  return verdict;
+}
+
+std::optional<int> MdPolicy::number_of(const Array& array, const World& world) const {
+  const auto own_number = [](const Array& each) -> std::optional<int> {
+    if (each.members.empty()) {
+      return std::nullopt;
+    }
+    const auto& superblock = each.members.begin()->second.superblock;
+    if (superblock.contains("preferred_minor") && superblock["preferred_minor"].is_number()) {
+      return superblock["preferred_minor"].get<int>();
+    }
+    return number_in(superblock.value("name", std::string()));
+  };
+  std::map<int, int> claims;
+  std::vector<const Array*> unnumbered;
+  for (const auto& [uuid, each] : arrays_) {
+    if (each.members.empty()) {
+      continue;
+    }
+    if (const auto number = own_number(each)) {
+      ++claims[*number];
+    } else {
+      unnumbered.push_back(&each);
+    }
+  }
+  if (const auto number = own_number(array)) {
+    return claims[*number] == 1 ? number : std::nullopt;
+  }
+  // A plan's array that no superblock claims by number: the raidtab decides by level and member
+  // count; it must fit exactly one array, and that array exactly one line.
+  const auto& plan = world.plan();
+  const auto fits = [](const Array& each, const target::RaidtabArray& line) {
+    const auto& superblock = each.members.begin()->second.superblock;
+    return line.level && superblock.value("level", 0) == *line.level &&
+           (!line.disks || superblock.value("raid_disks", 0U) == *line.disks);
+  };
+  std::optional<int> found;
+  for (const auto& line : plan.raidtab.arrays) {
+    if (!line.number || claims.contains(static_cast<int>(*line.number)) || !fits(array, line)) {
+      continue;
+    }
+    const auto rivals = std::count_if(unnumbered.begin(), unnumbered.end(),
+                                      [&](const Array* each) { return fits(*each, line); });
+    if (rivals != 1 || found) {
+      return std::nullopt;
+    }
+    found = static_cast<int>(*line.number);
+  }
+  if (found || !plan.raidtab.arrays.empty()) {
+    return found;
+  }
+  // Without a raidtab: one such line and one such array can only mean each other.
+  std::set<int> wanted;
+  for (const auto& line : target::arrays(plan.mountlist)) {
+    if (line.number && !claims.contains(static_cast<int>(*line.number))) {
+      wanted.insert(static_cast<int>(*line.number));
+    }
+  }
+  if (wanted.size() == 1 && unnumbered.size() == 1) {
+    return *wanted.begin();
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> MdPolicy::names_of(const Array& array, const World& world) const {
+  std::set<std::string> names;
+  if (const Device* device = array.devpath.empty() ? nullptr : world.find(array.devpath)) {
+    names.insert("/dev/" + device->kernel);
+  }
+  if (const auto number = number_of(array, world)) {
+    names.insert(fmt::format("/dev/md{}", *number));
+  }
+  if (!array.members.empty()) {
+    const auto array_name = array.members.begin()->second.superblock.value("name", std::string());
+    if (!array_name.empty() && array_name.find('/') == std::string::npos && array_name != "." &&
+        array_name != "..") {
+      names.insert("/dev/md/" + array_name);
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+void MdPolicy::show(Array& array, const std::string& why, State state, Context& context) {
+  Thing thing;
+  thing.id = thing_id(array.uuid);
+  thing.what = title(array);
+  thing.state = state;
+  thing.why = why;
+  thing.names = names_of(array, context.world());
+  if (!array.devpath.empty()) {
+    thing.devpath = array.devpath;
+    thing.on.assign(array.used.begin(), array.used.end());
+  }
+  context.publish(std::move(thing));
+}
+
+void MdPolicy::consider(Array& array, Context& context) {
+  const World& world = context.world();
+  if (array.assembling != 0 || array.stopping != 0) {
+    return;
+  }
+  const bool there = !array.devpath.empty() && world.find(array.devpath) != nullptr;
+  if (array.stopped) {
+    return;  // until the kernel says that it is gone
+  }
+  if (!array.devpath.empty() && !there) {
+    show(array, "started; the kernel has not announced it yet", State::working, context);
+    return;
+  }
+  if (there) {
+    if (!running(array, world)) {
+      show(array, "started; the kernel does not call it running yet", State::working, context);
+      return;
+    }
+    show(array, {}, State::ready, context);
+    if (world.phase() != Phase::gathering) {
+      return;
+    }
+    const Thing* thing = world.thing(thing_id(array.uuid));
+    const Verdict verdict = judge(array, world);
+    std::set<std::string> chosen;
+    for (const auto& [slot, devpath] : verdict.members) {
+      chosen.insert(devpath);
+    }
+    // A degraded start that nobody has written to is put together whole when the member turns up.
+    const bool could_be_whole =
+        verdict.kind == Verdict::Kind::complete && chosen.size() > array.used.size() &&
+        world.find(array.devpath)->attribute("md/array_state") == "read-auto";
+    if (!thing->doomed && !could_be_whole) {
+      return;
+    }
+    if (const auto holders = world.holders(array.devpath); !holders.empty()) {
+      show(array,
+           fmt::format("a member is gone; to be stopped once {} is down", holders.front()->what),
+           State::broken, context);
+      return;
+    }
+    if (!array.cannot_stop.empty()) {
+      show(array, array.cannot_stop, State::broken, context);
+      return;
+    }
+    const Device* device = world.find(array.devpath);
+    show(array, "a member is gone; being stopped", State::broken, context);
+    array.stopping = context.want("stop", device->kernel,
+                                  {{"devno", device->devno->text()}, {"kernel", device->kernel}},
+                                  world.plan().tool_ms());
+    return;
+  }
+  if (array.members.empty()) {
+    context.withdraw(thing_id(array.uuid));
+    return;
+  }
+  if (world.phase() != Phase::gathering) {
+    return;
+  }
+  const Verdict verdict = judge(array, world);
+  std::set<std::string> devices;
+  for (const auto& [devpath, member] : array.members) {
+    devices.insert(devpath);
+  }
+  std::string why;
+  if (!target::may_assemble(world, devices, &why)) {
+    show(array, why, State::waiting, context);
+    return;
+  }
+  if (verdict.kind == Verdict::Kind::refused) {
+    show(array, verdict.why, State::impossible, context);
+    return;
+  }
+  bool degraded = false;
+  if (verdict.kind == Verdict::Kind::incomplete) {
+    const auto after = world.plan().options.degraded_after;
+    if (!verdict.can_run_degraded || !after) {
+      show(array, verdict.why, State::waiting, context);
+      return;
+    }
+    if (!array.degraded_allowed) {
+      if (!array.degraded_timer) {
+        array.degraded_timer = true;
+        context.set_timer("degraded " + array.uuid,
+                          context.now() + std::chrono::microseconds(*after).count());
+      }
+      show(
+          array,
+          fmt::format("{}; degraded start {} after it was first seen", verdict.why, to_text(after)),
+          State::waiting, context);
+      return;
+    }
+    degraded = true;
+  }
+  if (array.degraded_timer && !degraded) {
+    array.degraded_timer = false;
+    context.cancel_timer("degraded " + array.uuid);
+  }
+  const auto& superblock = array.members.begin()->second.superblock;
+  const int level = superblock.value("level", 0);
+  const std::string module = personality(level);
+  if (module.empty()) {
+    show(array, fmt::format("level {} is not one this kernel runs", level), State::impossible,
+         context);
+    return;
+  }
+  for (const auto& id : {std::string("module:md_mod"), "module:" + module}) {
+    const Thing* needed = world.thing(id);
+    if (needed == nullptr || needed->state != State::ready) {
+      show(array,
+           fmt::format("{}: {}", id.substr(7), needed == nullptr ? "being loaded" : needed->why),
+           State::waiting, context);
+      return;
+    }
+  }
+  if (start_ro_ != StartRo::set) {
+    if (start_ro_ == StartRo::unset) {
+      start_ro_ = StartRo::setting;
+      context.want("start_ro", "md_mod.start_ro", {{"value", "1"}}, world.plan().tool_ms());
+    }
+    show(array,
+         start_ro_ == StartRo::failed ? "md_mod.start_ro cannot be set: a start could write"
+                                      : "complete",
+         start_ro_ == StartRo::failed ? State::broken : State::working, context);
+    return;
+  }
+  std::set<std::string> chosen;
+  Json members = Json::array();
+  for (const auto& [slot, devpath] : verdict.members) {
+    const Device* device = world.find(devpath);
+    if (device == nullptr || !device->devno) {
+      return;
+    }
+    chosen.insert(devpath);
+    members.push_back({{"devno", device->devno->text()}, {"name", device->kernel}, {"slot", slot}});
+  }
+  if (!array.failed.empty() && array.failed_with == chosen) {
+    show(array, array.failed, State::broken, context);
+    return;
+  }
+  array.failed.clear();
+  array.used = chosen;
+  const auto number = number_of(array, world);
+  const bool number_is_free =
+      number && world.block_by_kernel_name(fmt::format("md{}", *number)) == nullptr;
+  Json arguments = {{"uuid", array.uuid},
+                    {"number", number_is_free ? *number : -1},
+                    {"version", superblock.value("version", std::string())},
+                    {"members", std::move(members)}};
+  show(array, degraded ? "being started degraded" : "complete; being started", State::working,
+       context);
+  if (verdict.kind == Verdict::Kind::unusual) {
+    arguments["devices"] = arguments["members"];
+    context.report(fmt::format("{}: {}: handed to mdadm", title(array), verdict.why));
+    array.assembling =
+        context.want("mdadm_assemble", array.uuid, std::move(arguments), world.plan().tool_ms());
+  } else {
+    array.assembling =
+        context.want("assemble", array.uuid, std::move(arguments), world.plan().tool_ms());
+  }
+}
+
+void MdPolicy::done(const Effect& effect, const EffectDone& outcome, Context& context) {
+  if (effect.verb == "start_ro") {
+    if (!outcome.ok) {
+      start_ro_ = StartRo::failed;
+      context.report(fmt::format("arrays cannot be set to start read-only, none is started: {}",
+                                 outcome.error));
+      return;
+    }
+    start_ro_ = StartRo::set;
+    plan_changed(context);
+    return;
+  }
+  for (auto& [uuid, array] : arrays_) {
+    if (array.assembling == effect.id) {
+      array.assembling = 0;
+      if (outcome.ok) {
+        const auto kernel = outcome.result.value("kernel", std::string());
+        array.devpath = "/devices/virtual/block/" + kernel;
+        // The `change` of a started array is one event; what sysfs says is the fact.
+        context.read_again(array.devpath);
+      } else {
+        array.failed = outcome.error;
+        array.failed_with = array.used;
+        array.used.clear();
+        context.report(fmt::format("{} does not start: {}", title(array), outcome.error));
+      }
+      dirty_.insert(uuid);
+      return;
+    }
+    if (array.stopping == effect.id) {
+      array.stopping = 0;
+      if (outcome.ok) {
+        array.cannot_stop.clear();
+        array.stopped = true;
+        context.read_again(array.devpath);
+      } else {
+        array.cannot_stop = outcome.error;
+      }
+      dirty_.insert(uuid);
+      return;
+    }
+  }
+}
+
+void MdPolicy::late(const Effect& effect, Context& context) {
+  context.report(
+      fmt::format("md: {} of {} takes longer than expected", effect.verb, effect.subject));
+}
+
+void MdPolicy::timer(std::string_view name, Context& context) {
+  constexpr std::string_view kDegraded = "degraded ";
+  if (!name.starts_with(kDegraded)) {
+    return;
+  }
+  const auto it = arrays_.find(std::string(name.substr(kDegraded.size())));
+  if (it != arrays_.end()) {
+    it->second.degraded_allowed = true;
+    dirty_.insert(it->first);
+    context.touch();
+  }
+}
+
+void MdPolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
+  if (thing.id.starts_with("module:")) {
+    for (const auto& [uuid, array] : arrays_) {
+      if (array.devpath.empty()) {
+        dirty_.insert(uuid);
+      }
+    }
+    if (!arrays_.empty()) {
+      context.touch();
+    }
+    return;
+  }
+  if (thing.owner == name()) {
+    if (thing.doomed && !withdrawn) {
+      if (const auto it = arrays_.find(thing.id.substr(thing.id.find(':') + 1));
+          it != arrays_.end()) {
+        dirty_.insert(it->first);
+        context.touch();
+      }
+    }
+    return;
+  }
+  // What stood on an array came down: it may be stopped now.
+  for (const auto& devpath : thing.on) {
+    const Thing* below = context.world().provider(devpath);
+    if (below == nullptr) {
+      const Device* device = context.world().find(devpath);
+      const Device* disk =
+          device != nullptr && device->is_partition() ? context.world().parent(*device) : nullptr;
+      below = disk == nullptr ? nullptr : context.world().provider(disk->devpath);
+    }
+    if (below != nullptr && below->owner == name()) {
+      const auto uuid = below->id.substr(below->id.find(':') + 1);
+      if (const auto it = arrays_.find(uuid); it != arrays_.end()) {
+        it->second.cannot_stop.clear();
+        dirty_.insert(uuid);
+        context.touch();
+      }
+    }
+  }
+}
+
+void MdPolicy::decide(Context& context) {
+  for (const auto& uuid : std::exchange(dirty_, {})) {
+    if (const auto it = arrays_.find(uuid); it != arrays_.end()) {
+      consider(it->second, context);
+    }
+  }
+}
+
+}  // namespace muster::md

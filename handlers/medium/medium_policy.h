@@ -1,0 +1,67 @@
+// Which medium this restore is made from.
+//
+// Every disc, and every filesystem where the plan expects ISO files, is examined read-only and
+// aside; what is found is judged against the image's own config. The right disc 1 of the right
+// backup is taken at once and waits for no other candidate; a medium of another backup is only
+// offered (`muster use DEVICE`); two different backups that both fit are refused by name. A taken
+// medium is mounted where Mondo expects it and its tools are unpacked.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "handlers/handler.h"
+
+namespace muster::medium {
+
+class MediumPolicy final : public Policy {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "medium"; }
+  void plan_changed(Context& context) override;
+  void device(const Device& device, Context& context) override;
+  void device_gone(const Device& device, Context& context) override;
+  void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
+  void late(const Effect& effect, Context& context) override;
+  void thing(const Thing& thing, bool withdrawn, Context& context) override;
+  bool command(const Command& command, Context& context) override;
+  void decide(Context& context) override;
+
+ private:
+  struct Candidate {
+    std::string devpath;
+    std::string kernel;
+    std::uint64_t diskseq = 0;  // the content that was examined, or is being
+    std::string filesystem;     // ID_FS_TYPE; empty: a drive without a readable disc
+    EffectId examining = 0;
+    bool examined = false;
+    std::string asked_with;  // arguments of the examination: another plan asks anew
+    Json found;              // what examine found
+    std::string error;
+    std::string drive_state;  // "no_disc", "tray_open" ... of an optical drive
+    bool polled = false;
+  };
+  enum class Verdict { exact, other_backup, not_it };
+  enum class Stage { none, taking, unpacking, ready, releasing };
+
+  [[nodiscard]] Verdict judge(const Candidate& candidate, const World& world,
+                              std::string* why) const;
+  [[nodiscard]] std::string type_refusal(const Plan& plan) const;
+  void examine(Candidate& candidate, const Device& device, Context& context);
+  void choose(Context& context);
+  void release(Context& context);
+  void show(State state, std::string why, std::vector<std::string> needs, Context& context);
+
+  std::map<std::string, Candidate> candidates_;  // by devpath
+  std::string chosen_;                           // devpath of the medium taken
+  std::uint64_t chosen_diskseq_ = 0;
+  Stage stage_ = Stage::none;
+  EffectId pending_ = 0;
+  std::string failed_;    // why taking or unpacking failed
+  std::string use_;       // the operator's choice: kernel name
+  std::string tools_of_;  // serial of the backup whose tools are unpacked
+  unsigned reloads_ = 0;
+};
+
+}  // namespace muster::medium

@@ -1,0 +1,170 @@
+#include "handlers/probe/probe_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace muster::probe {
+namespace {
+
+bool is_optical(const Device& device) {
+  return device.kernel.starts_with("sr");
+}
+
+std::string thing_id(const Device& device) {
+  return "probe:" + device.kernel;
+}
+
+}  // namespace
+
+bool is_member(const Device& device) {
+  if (!device.signature) {
+    return false;
+  }
+  const auto usage = device.signature->properties.find("ID_FS_USAGE");
+  return usage != device.signature->properties.end() && usage->second == "raid";
+}
+
+void ProbePolicy::device(const Device& device, Context& context) {
+  consider(device, true, context);
+}
+
+void ProbePolicy::device_gone(const Device& device, Context& context) {
+  const auto it = readings_.find(device.devpath);
+  if (it == readings_.end()) {
+    return;
+  }
+  if (const Device* still_there = context.world().find(device.devpath)) {
+    // Empty, suspended or stopped: what was read of it does not hold any more.
+    it->second.read_once = false;
+    it->second.again = false;
+    context.clear_signature(still_there->devpath);
+    if (it->second.pending != 0) {
+      return;
+    }
+  }
+  context.withdraw(thing_id(device));
+  readings_.erase(it);
+}
+
+void ProbePolicy::consider(const Device& device, bool changed, Context& context) {
+  if (context.world().phase() != Phase::gathering) {
+    return;
+  }
+  std::uint64_t diskseq = device.diskseq;
+  if (device.is_partition()) {
+    const Device* disk = context.world().parent(device);
+    if (disk == nullptr || !disk->is_block()) {
+      return;
+    }
+    diskseq = disk->diskseq;
+    const auto reading = readings_.find(disk->devpath);
+    const bool disk_is_read = reading != readings_.end();
+    if (disk_is_read && (!disk->signature || reading->second.pending != 0)) {
+      return;  // judged after its disk; done() comes back to it
+    }
+    if (is_member(*disk)) {
+      if (device.signature) {
+        context.clear_signature(device.devpath);
+      }
+      return;
+    }
+  }
+  const std::string size(device.attribute("size"));
+  auto& reading = readings_[device.devpath];
+  if (reading.pending != 0) {
+    reading.again = reading.again || changed;
+    return;
+  }
+  const bool fresh =
+      reading.read_once && reading.diskseq >= diskseq && reading.size == size && device.signature;
+  // An optical drive reports its next event only after somebody opened it, so each one is answered
+  // by a read.
+  if (fresh && !(is_optical(device) && changed)) {
+    return;
+  }
+  reading.again = false;
+  reading.size = size;
+  reading.diskseq = diskseq;
+  reading.pending = context.want("read", device.kernel,
+                                 {{"devno", device.devno ? device.devno->text() : std::string()},
+                                  {"devpath", device.devpath},
+                                  {"name", device.kernel},
+                                  {"diskseq", diskseq},
+                                  {"size", device.size_bytes()},
+                                  {"optical", is_optical(device)},
+                                  {"partition", device.is_partition()}},
+                                 context.world().plan().probe_ms());
+}
+
+void ProbePolicy::partitions_of(const Device& disk, Context& context) {
+  for (const Device* partition : context.world().partitions(disk)) {
+    const auto& handlers = partition->matched.handlers;
+    if (std::find(handlers.begin(), handlers.end(), name()) != handlers.end()) {
+      consider(*partition, false, context);
+    }
+  }
+}
+
+void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context& context) {
+  const auto devpath = effect.arguments.at("devpath").get<std::string>();
+  const auto it = readings_.find(devpath);
+  if (it == readings_.end() || it->second.pending != effect.id) {
+    return;
+  }
+  auto& reading = it->second;
+  reading.pending = 0;
+  const Device* device = context.world().find(devpath);
+  if (device == nullptr) {
+    readings_.erase(it);
+    return;
+  }
+  context.withdraw(thing_id(*device));
+  const auto& handlers = device->matched.handlers;
+  if (std::find(handlers.begin(), handlers.end(), name()) == handlers.end()) {
+    readings_.erase(it);
+    return;
+  }
+  Signature signature;
+  signature.diskseq = reading.diskseq;
+  if (outcome.ok) {
+    signature.diskseq =
+        std::max(signature.diskseq, outcome.result.value("diskseq", std::uint64_t{0}));
+    reading.diskseq = signature.diskseq;
+    for (const auto& [key, value] : outcome.result.value("properties", Json::object()).items()) {
+      signature.properties.emplace(key, value.get<std::string>());
+    }
+    signature.details = outcome.result.value("details", Json::object());
+    signature.note = outcome.result.value("note", std::string());
+    if (outcome.result.contains("drive")) {
+      signature.details["drive"] = outcome.result["drive"];
+    }
+  } else {
+    signature.note = outcome.error;
+  }
+  const bool again = reading.again || (outcome.ok && outcome.result.value("changed", false)) ||
+                     (!device->is_partition() && device->diskseq > signature.diskseq);
+  if (again) {
+    // The content changed under the read: what it saw is nobody's.
+    reading.read_once = false;
+    consider(*device, true, context);
+    return;
+  }
+  reading.read_once = true;
+  if (!signature.note.empty() && !is_optical(*device)) {
+    context.report(fmt::format("{}: {}", device->kernel, signature.note));
+  }
+  context.set_signature(devpath, std::move(signature));
+  partitions_of(*context.world().find(devpath), context);
+}
+
+void ProbePolicy::late(const Effect& effect, Context& context) {
+  Thing thing;
+  thing.id = "probe:" + effect.subject;
+  thing.what = "reading " + effect.subject;
+  thing.state = State::broken;
+  thing.why = "does not answer reads; everything that does not need it goes on";
+  context.publish(std::move(thing));
+}
+
+}  // namespace muster::probe

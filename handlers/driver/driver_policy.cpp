@@ -138,13 +138,16 @@ void DriverPolicy::resolved(const std::string& name, const EffectDone& outcome, 
     module.soft = entry.value("soft", false);
     module.error.clear();
     module.needs.clear();
-    for (const auto& need : entry.value("needs", Json::array())) {
-      const auto needed = need.get<std::string>();
-      const auto other = modules_.find(needed);
-      if (other != modules_.end() && (other->second.state == Module::State::wanted ||
-                                      other->second.state == Module::State::loading)) {
-        module.needs.insert(needed);
-        waiting_on_[needed].insert(module_name);
+    // What it needs must be live, what it wants must have been tried: either way it waits until that is over.
+    for (const auto* kind : {"needs", "wants"}) {
+      for (const auto& need : entry.value(kind, Json::array())) {
+        const auto needed = need.get<std::string>();
+        const auto other = modules_.find(needed);
+        if (other != modules_.end() && (other->second.state == Module::State::wanted ||
+                                        other->second.state == Module::State::loading)) {
+          module.needs.insert(needed);
+          waiting_on_[needed].insert(module_name);
+        }
       }
     }
     const auto state = entry.value("state", std::string());

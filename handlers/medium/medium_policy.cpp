@@ -429,7 +429,8 @@ void MediumPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     show(State::working,
          fmt::format("mounted from {}; its tools are being unpacked", candidate.kernel), {},
          context);
-    pending_ = context.want("tools", candidate.kernel, {{"devpath", chosen_}},
+    pending_ = context.want("tools", candidate.kernel,
+                            {{"devpath", chosen_}, {"config", outcome.result.value("config", Json::object())}},
                             context.world().plan().medium_ms(), "medium");
     return;
   }

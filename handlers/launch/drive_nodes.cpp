@@ -1,0 +1,71 @@
+#include "handlers/launch/drive_nodes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace muster::launch {
+namespace {
+
+constexpr unsigned kPartitions = 15;  // minors of a disk on a major with fixed numbering, less the disk itself
+
+// Majors on which partition N of a disk always is the disk's minor + N (Documentation/admin-guide/devices.txt: sd).
+bool has_fixed_partitions(const Devno& devno) {
+  const auto major = devno.major;
+  const bool is_sd = major == 8 || (major >= 65 && major <= 71) || (major >= 128 && major <= 135);
+  return is_sd && devno.minor % 16 == 0;
+}
+
+}  // namespace
+
+std::string partition_name(const std::string& drive, unsigned number) {
+  const bool digit = !drive.empty() && std::isdigit(static_cast<unsigned char>(drive.back())) != 0;
+  return fmt::format("{}{}{}", drive, digit ? "p" : "", number);
+}
+
+Result<std::vector<NodePlan>> nodes_for(const std::vector<DriveName>& drives) {
+  const bool all_right = std::all_of(drives.begin(), drives.end(),
+                                     [](const DriveName& drive) { return drive.name == "/dev/" + drive.kernel; });
+  std::vector<NodePlan> nodes;
+  if (all_right) {
+    return nodes;
+  }
+  for (const auto& drive : drives) {
+    if (drive.name == "/dev/" + drive.kernel) {
+      continue;
+    }
+    if (!has_fixed_partitions(drive.devno)) {
+      return fail(Errc::unsupported,
+                  fmt::format("{} is bound to {}, whose partitions get their numbers only when they are made: it cannot "
+                              "be given another name",
+                              drive.name, drive.kernel));
+    }
+    nodes.push_back({drive.name, drive.devno});
+    for (unsigned number = 1; number <= kPartitions; ++number) {
+      nodes.push_back({partition_name(drive.name, number), Devno{drive.devno.major, drive.devno.minor + number}});
+    }
+  }
+  return nodes;
+}
+
+std::string lvm_filter(const std::vector<std::string>& drives) {
+  std::string filter = "[ ";
+  for (const auto& drive : drives) {
+    std::string escaped;
+    for (const char c : drive) {
+      if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '/' && c != '_') {
+        escaped += '\\';
+        escaped += '\\';
+      }
+      escaped += c;
+    }
+    const bool digit = !drive.empty() && std::isdigit(static_cast<unsigned char>(drive.back())) != 0;
+    filter += fmt::format("\"a|^{}$|\", \"a|^{}{}[0-9]+$|\", ", escaped, escaped, digit ? "p" : "");
+  }
+  // Nothing is assembled when a nuke starts: every array that there will be is mondorestore's own.
+  filter += "\"a|^/dev/md[0-9]+$|\", \"r|.*|\" ]";
+  return filter;
+}
+
+}  // namespace muster::launch

@@ -1,0 +1,37 @@
+// Readies the machine for mondorestore and has muster-init start it.
+//
+// prepare {"mode", "medium": {"devpath", "dev_name"}, "drives": [{"name", "devno", "kernel"}]}: the files Mondo expects,
+//         polling of the medium's drive off, names of the plan's drives -> {"missing": [files that only cost errors]}
+// filter  {"drives"}: hides everything but the plan's drives from LVM and checks it with `lvm pvs` -> {"seen": [PVs]}
+// run     {"program", "arguments"}: md starts arrays read-write again, then the launch -> {"state"}
+// follow  {}: waits for its end -> {"success", "text", "status", "result"}
+// shell   {}, end {"then": "shell"|"reboot"|"poweroff"}
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "daemon/root.h"
+#include "handlers/handler.h"
+
+namespace muster::launch {
+
+class LaunchExecutor final : public Executor {
+ public:
+  LaunchExecutor(const Root& root, std::string init_socket);
+  [[nodiscard]] std::string_view name() const override { return "launch"; }
+  [[nodiscard]] Result<Json> run(const Effect& effect) override;
+
+ private:
+  [[nodiscard]] Result<Json> prepare(const Effect& effect);
+  [[nodiscard]] Result<Json> filter(const Effect& effect);
+  [[nodiscard]] Result<Json> start(const Effect& effect);
+  [[nodiscard]] Result<Json> follow();
+  [[nodiscard]] Result<Json> shell();
+  [[nodiscard]] Result<Json> end(const Effect& effect);
+
+  const Root& root_;
+  std::string init_socket_;
+};
+
+}  // namespace muster::launch

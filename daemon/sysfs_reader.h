@@ -1,0 +1,46 @@
+// Devices as sysfs shows them: one, or all of them. Reads only; never writes to a `uevent` file.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/event.h"
+#include "daemon/root.h"
+
+namespace muster {
+
+class SysfsReader {
+ public:
+  // `attributes` are read for every device; `udev_data`: what udevd stored about a device counts
+  // among its properties.
+  SysfsReader(const Root& root, std::vector<std::string> attributes, bool udev_data);
+
+  // The device as it is now; nothing if it is gone, that is, if it has no `uevent` file or no
+  // `subsystem`.
+  [[nodiscard]] std::optional<DeviceEvent> read(std::string_view devpath, Action action) const;
+  [[nodiscard]] Attributes read_attributes(std::string_view devpath) const;
+
+  // Hands every device below /sys/devices to `found`, parents before children, siblings by name.
+  // Links are not followed.
+  [[nodiscard]] Result<ScanDone> scan(const std::function<void(DeviceEvent)>& found) const;
+
+ private:
+  void walk(const Fd& directory, const std::string& devpath, int depth,
+            const std::function<void(DeviceEvent)>& found, ScanDone& done) const;
+  [[nodiscard]] std::optional<DeviceEvent> read(const Fd& directory, std::string_view devpath,
+                                                Action action) const;
+  [[nodiscard]] Attributes read_attributes(const Fd& directory) const;
+  void add_udev_data(DeviceEvent& event) const;
+
+  const Root& root_;
+  std::vector<std::string> attributes_;
+  bool udev_data_;
+};
+
+// "/dev/sda" for "sda" and for "/dev/sda".
+[[nodiscard]] std::string dev_path(std::string_view devname);
+
+}  // namespace muster

@@ -1,0 +1,222 @@
+#include "daemon/uevent_source.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <csignal>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "daemon/boottime.h"
+#include "daemon/fd.h"
+#include "daemon/sysfs_reader.h"
+#include "daemon/uevent_order.h"
+
+namespace muster {
+namespace {
+
+// How many messages are taken before requests are looked at again.
+constexpr int kMessagesInARow = 256;
+
+// Modules, drivers, buses and slab caches send uevents as well; devices live below /devices.
+bool is_device(std::string_view devpath) {
+  return devpath.starts_with("/devices/");
+}
+
+}  // namespace
+
+class UeventSource::Thread {
+ public:
+  Thread(const Root& root, std::unique_ptr<UeventMonitor> monitor,
+         std::vector<std::string> attributes, Deliver deliver)
+      : monitor_(std::move(monitor)),
+        reader_(root, std::move(attributes), monitor_->origin() == DeviceEvent::Origin::udev),
+        deliver_(std::move(deliver)),
+        order_(monitor_->origin() == DeviceEvent::Origin::kernel),
+        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+  ~Thread() {
+    if (thread_.joinable()) {
+      ask([](Requests& requests) { requests.stop = true; });
+      thread_.join();
+    }
+  }
+
+  void start() {
+    thread_ = std::thread([this] {
+      sigset_t all;
+      ::sigfillset(&all);
+      ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+      ::pthread_setname_np(::pthread_self(), "uevents");
+      run();
+    });
+  }
+
+  void scan() {
+    ask([](Requests& requests) { requests.scan = true; });
+  }
+  void read(std::string devpath) {
+    ask([&](Requests& requests) { requests.read.push_back(std::move(devpath)); });
+  }
+
+ private:
+  struct Requests {
+    bool stop = false;
+    bool scan = false;
+    std::vector<std::string> read;
+  };
+
+  template <typename Change>
+  void ask(Change change) {
+    {
+      const std::lock_guard lock(mutex_);
+      change(requests_);
+    }
+    const std::uint64_t one = 1;
+    // Fails only if the counter is full, and then it wakes as well.
+    static_cast<void>(!::write(wake_.get(), &one, sizeof one));
+  }
+
+  [[nodiscard]] Requests take_requests() {
+    std::uint64_t count = 0;
+    static_cast<void>(!::read(wake_.get(), &count, sizeof count));
+    const std::lock_guard lock(mutex_);
+    return std::exchange(requests_, {});
+  }
+
+  void run() {
+    for (;;) {
+      wait();
+      const Requests requests = take_requests();
+      if (requests.stop) {
+        return;
+      }
+      for (const auto& devpath : requests.read) {
+        deliver_device(devpath);
+      }
+      if (requests.scan) {
+        scan_now();
+      }
+      receive();
+      if (const auto gap = order_.lost(boottime())) {
+        lose(fmt::format("uevents {} to {} never came", gap->first, gap->last));
+      }
+    }
+  }
+
+  void wait() {
+    int timeout = -1;
+    if (const auto due = order_.gap_due()) {
+      timeout = static_cast<int>(std::max<Micros>(*due - boottime(), 0) / 1000 + 1);
+    }
+    std::array<pollfd, 2> fds = {{{wake_.get(), POLLIN, 0}, {monitor_fd(), POLLIN, 0}}};
+    static_cast<void>(::poll(fds.data(), fds.size(), timeout));
+  }
+
+  [[nodiscard]] int monitor_fd() const { return failed_ ? -1 : monitor_->fd(); }
+
+  void receive() {
+    for (int i = 0; i < kMessagesInARow && !failed_; ++i) {
+      auto message = monitor_->receive();
+      if (std::holds_alternative<UeventMonitor::Nothing>(message)) {
+        return;
+      }
+      if (auto* event = std::get_if<DeviceEvent>(&message)) {
+        take(std::move(*event));
+      } else if (auto* lost = std::get_if<EventsLost>(&message)) {
+        lose(std::move(lost->reason));
+      } else {
+        failed_ = true;
+        lose(std::get<UeventMonitor::Failed>(message).reason + "; no further uevent will be seen");
+      }
+    }
+  }
+
+  void take(DeviceEvent event) {
+    const Micros now = boottime();
+    const auto take = order_.take(event.seqnum, event.devpath, now);
+    if (!is_device(event.devpath) || take == UeventOrder::Take::nothing) {
+      return;
+    }
+    if (take == UeventOrder::Take::read_again) {
+      if (event.action == Action::move) {
+        if (const auto old = event.properties.find("DEVPATH_OLD"); old != event.properties.end()) {
+          deliver_device(old->second);
+        }
+      }
+      deliver_device(event.devpath);
+      return;
+    }
+    if (event.action != Action::remove) {
+      event.attributes = reader_.read_attributes(event.devpath);
+    }
+    deliver_({now, std::move(event)});
+  }
+
+  void deliver_device(const std::string& devpath) {
+    auto event = reader_.read(devpath, Action::change);
+    if (!event) {
+      event.emplace();
+      event->origin = DeviceEvent::Origin::scan;
+      event->action = Action::remove;
+      event->devpath = devpath;
+    }
+    deliver_({boottime(), std::move(*event)});
+  }
+
+  void scan_now() {
+    outstanding_ = false;
+    auto done =
+        reader_.scan([this](DeviceEvent event) { deliver_({boottime(), std::move(event)}); });
+    if (!done) {
+      // Only where sysfs is not mounted. A scan that found nothing ends all the same, or nobody
+      // would ever ask again.
+      deliver_({boottime(), ScanDone{}});
+      return;
+    }
+    order_.scanned(done->seqnum);
+    deliver_({boottime(), std::move(*done)});
+  }
+
+  void lose(std::string reason) {
+    if (!std::exchange(outstanding_, true)) {
+      deliver_({boottime(), EventsLost{std::move(reason)}});
+    }
+  }
+
+  std::unique_ptr<UeventMonitor> monitor_;
+  SysfsReader reader_;
+  Deliver deliver_;
+  UeventOrder order_;
+  Fd wake_;
+  bool outstanding_ = false;
+  bool failed_ = false;
+  std::mutex mutex_;
+  Requests requests_;
+  std::thread thread_;
+};
+
+UeventSource::UeventSource(const Root& root, std::unique_ptr<UeventMonitor> monitor,
+                           std::vector<std::string> attributes, Deliver deliver)
+    : thread_(std::make_unique<Thread>(root, std::move(monitor), std::move(attributes),
+                                       std::move(deliver))) {
+}
+
+UeventSource::~UeventSource() = default;
+
+void UeventSource::start() {
+  thread_->start();
+}
+void UeventSource::scan() {
+  thread_->scan();
+}
+void UeventSource::read(std::string devpath) {
+  thread_->read(std::move(devpath));
+}
+
+}  // namespace muster

@@ -1,0 +1,53 @@
+// Effects done by executors on a pool of threads, each coming back as an event.
+//
+// Blocking calls are made here and nowhere else. A call that hangs cannot be taken back: when an
+// effect's deadline passes, its thread is written off and replaced, so that a hung disk costs one
+// thread and nobody's time. If the call returns after all, its EffectDone is still delivered and
+// the thread ends.
+//
+// Effects start in the order in which they were given, those of one lane one after the other: a
+// late one holds its lane until it returns, since what shares a lane must never run side by side.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "daemon/event.h"
+#include "handlers/handler.h"
+
+namespace muster {
+
+class Workers {
+ public:
+  static constexpr std::size_t kThreads = 8;
+
+  // `deliver` is called on the pool's threads, one call at a time, never after the destructor
+  // returned.
+  using Deliver = std::function<void(Event)>;
+  Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver,
+          std::size_t threads = kThreads);
+  // Does not wait for executors: threads that are inside one are left behind, and keep what they
+  // use alive.
+  ~Workers();
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  // From any thread. The deadline counts from the effect's start. An effect that no executor knows
+  // comes back as failed.
+  void run(Effect effect);
+
+  struct Counts {
+    std::size_t queued = 0;   // waiting for a thread or for their lane
+    std::size_t running = 0;  // in an executor, late ones included
+    std::size_t stuck = 0;    // late and not back yet
+  };
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace muster

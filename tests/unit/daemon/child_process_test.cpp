@@ -1,0 +1,120 @@
+#include "daemon/child_process.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+
+#include "daemon/fd.h"
+
+namespace muster {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Result<ChildResult> shell(const std::string& script, ChildOptions options = {}) {
+  return run_child({"/bin/sh", "-c", script}, options);
+}
+
+TEST(ChildProcess, StatusSignalAndOutput) {
+  const auto result = shell("echo out; echo err >&2; exit 7");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->output, "out\nerr\n");
+  EXPECT_EQ(result->status, 7);
+  EXPECT_FALSE(result->ok());
+  EXPECT_EQ(result->describe(), "exit status 7");
+  EXPECT_EQ(shell("kill -TERM $$").value().describe(), "killed by signal 15");
+  EXPECT_TRUE(shell(":").value().ok());
+}
+
+TEST(ChildProcess, WhatCannotBeStartedIsAnError) {
+  EXPECT_EQ(run_child({"/nonexistent/program"}).error().text,
+            "/nonexistent/program: No such file or directory");
+  EXPECT_EQ(run_child({"sh"}).error().text, "'sh' is not the path of a program");
+  EXPECT_EQ(run_child({}).error().text, "'' is not the path of a program");
+}
+
+TEST(ChildProcess, OutputIsBounded) {
+  ChildOptions options;
+  options.output_limit = 10;
+  const auto result =
+      shell("i=0; while [ $i -lt 20000 ]; do echo 123456789; i=$((i+1)); done", options);
+  EXPECT_EQ(result.value().output, "123456789\n");
+  EXPECT_TRUE(result->truncated);
+  EXPECT_TRUE(result->ok());
+  EXPECT_FALSE(shell("echo short", options).value().truncated);
+}
+
+TEST(ChildProcess, InputAndEnvironment) {
+  ChildOptions options;
+  options.input = std::string(1'000'000, 'x');
+  EXPECT_EQ(shell("wc -c", options).value().output, "1000000\n");
+  EXPECT_EQ(shell("wc -c").value().output, "0\n");
+  options = {};
+  options.environment = {{"MUSTER_TEST", "set"}, {"HOME", std::nullopt}};
+  EXPECT_EQ(shell("echo $MUSTER_TEST,${HOME-gone},${PATH:+kept}", options).value().output,
+            "set,gone,kept\n");
+}
+
+TEST(ChildProcess, InheritsNoDescriptorAndNoBlockedSignal) {
+  const int open = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC
+  ASSERT_GT(open, 2);
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, &before);
+  const auto old_handler = ::signal(SIGPIPE, SIG_IGN);
+  const auto result =
+      run_child({"/bin/sh", "-c", "ls /proc/$$/fd; grep -E 'SigBlk|SigIgn' /proc/$$/status"});
+  ::signal(SIGPIPE, old_handler);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::close(open);
+  EXPECT_THAT(result.value().output, HasSubstr("0\n1\n2\n"));
+  EXPECT_THAT(result->output, Not(HasSubstr("\n" + std::to_string(open) + "\n")));
+  EXPECT_THAT(result->output, HasSubstr("SigBlk:\t0000000000000000\n"));
+  // 32 and 33 are the C library's own.
+  const auto ignored = result->output.substr(result->output.find("SigIgn:") + 8, 16);
+  EXPECT_EQ(std::stoull(ignored, nullptr, 16) & 0x7fffffff, 0) << ignored;
+}
+
+TEST(ChildProcess, ALateChildIsKilledOnlyIfAskedTo) {
+  ChildOptions options;
+  options.deadline_ms = 20;
+  options.kill_late = true;
+  const auto killed = run_child({"/bin/cat", "/dev/zero"}, options);  // writes for ever, too
+  EXPECT_EQ(killed.value().describe(), "killed by signal 9 after its deadline");
+  EXPECT_TRUE(killed->truncated);
+  options.kill_late = false;
+  options.deadline_ms = 1;
+  // Ends by itself, after its deadline.
+  const auto late =
+      run_child({"/bin/sh", "-c", "read line < /proc/uptime; sleep 0.2; exit 3"}, options);
+  EXPECT_EQ(late.value().describe(), "exit status 3 after its deadline");
+}
+
+TEST(ChildProcess, AGrandchildThatKeepsTheOutputOpenIsNotWaitedFor) {
+  const auto result = shell("sleep 1000 & echo $!; exit 0");
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->ok());
+  ASSERT_GT(std::stoi(result->output), 1);
+  EXPECT_EQ(::kill(std::stoi(result->output), SIGKILL), 0);
+}
+
+TEST(ChildProcess, OtherChildrenOfThisProcessAreLeftAlone) {
+  const pid_t other = ::fork();
+  ASSERT_GE(other, 0);
+  if (other == 0) {
+    ::_exit(5);
+  }
+  EXPECT_EQ(shell("exit 1").value().status, 1);
+  int status = 0;
+  EXPECT_EQ(::waitpid(other, &status, 0), other);
+  EXPECT_EQ(WEXITSTATUS(status), 5);
+}
+
+}  // namespace
+}  // namespace muster

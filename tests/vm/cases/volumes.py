@@ -1,0 +1,41 @@
+"""Volume groups that are not whole, not up to date, or not of the plain kinds."""
+from .common import Case, Disk, Medium, after, medium, recipes, witness
+
+CASES = []
+
+
+def plain(name, title, recipe, backup, disks, volumes, **changes):
+    fields = {"disks": disks, "medium": Medium(medium.disc(backup)), "files": backup.boot_files(),
+              "hashes": list(volumes),
+              "expect": [witness.started_once("--compare"), witness.volumes(*volumes), witness.contents()]}
+    fields.update(changes)
+    return Case(name, title, **fields)
+
+
+CASES.append(plain("unused_pv_missing", "a PV that no wanted LV lies on never comes", recipes.UNUSED_PV,
+                   recipes.UNUSED_PV_BACKUP, [Disk(n, "unused") for n in ("x0", "x1")], ("vgx/used", "vgx/wide")))
+
+CASES.append(plain("unused_pv_later", "the unused PV comes while everything is put together", recipes.UNUSED_PV,
+                   recipes.UNUSED_PV_BACKUP, [Disk(n, "unused", late=n != "x0") for n in ("x0", "x1", "x2")],
+                   ("vgx/used", "vgx/wide"), steps=[after(1200, "plug", "x2"), after(600, "plug", "x1")]))
+
+STALE = ("vgs/kept", "vgs/grown")
+for case_name, title, order in (("stale_pv_first", "the PV whose metadata is behind comes first", ("s1", "s0")),
+                                ("stale_pv_last", "the PV whose metadata is behind comes last", ("s0", "s1"))):
+    CASES.append(plain(case_name, title, recipes.STALE, recipes.STALE_BACKUP,
+                       [Disk(n, "stale", late=True) for n in ("s0", "s1")], STALE, group="stale",
+                       steps=[after(1000, "plug", order[0]), after(3000, "plug", order[1])],
+                       expect=[witness.started_once("--compare"), witness.volumes(*STALE, absent=("vgs/gone",)),
+                               witness.contents()]))
+
+# raid1 and thin write their own metadata when they are activated: named exceptions of "nothing is written"
+CASES.append(plain("lvm_types", "an LV of type raid1 and a thin one, which go to lvm, beside a linear one",
+                   recipes.LVM_TYPES, recipes.LVM_TYPES_BACKUP, [Disk(n, "lvmtypes") for n in ("q0", "q1")],
+                   ("vgt/plain", "vgt/mirrored", "vgt/thin"), writes=("q0", "q1"),
+                   expect=[witness.started_once("--compare"), witness.volumes("vgt/plain"),
+                           witness.active("vgt/plain", "vgt/mirrored", "vgt/thin"), witness.contents()]))
+CASES.append(plain("lvm_types_hotplug", "the same, the second PV hot-plugged", recipes.LVM_TYPES,
+                   recipes.LVM_TYPES_BACKUP, [Disk(n, "lvmtypes", late=n == "q1") for n in ("q0", "q1")],
+                   ("vgt/plain", "vgt/mirrored", "vgt/thin"), writes=("q0", "q1"), steps=[after(2500, "plug", "q1")],
+                   expect=[witness.started_once("--compare"), witness.volumes("vgt/plain"),
+                           witness.active("vgt/plain", "vgt/mirrored", "vgt/thin"), witness.contents()]))

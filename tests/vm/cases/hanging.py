@@ -4,15 +4,14 @@ from .common import Disk, quiet, stack_case, stack_disks, witness
 CASES = []
 
 
+# What the kernel reads before it announces the disk passes; what comes after waits for hours, or at 16 KiB a second.
+HANG = {"bps-read": 1, "bps-read-max": 49152}
+CRAWL = {"bps-read": 16384, "bps-read-max": 49152}
+
+
 def close_throttle(stage):
-    """One read goes through, the next waits for an hour; the disk then appears."""
-    stage.hardware.throttle("x2", {"bps-read": 1})
-    stage.vm.after(500)
+    stage.hardware.throttle("x2", HANG)
     stage.plug("x2")
-
-
-def open_throttle(stage):
-    stage.hardware.throttle("x2", {})
 
 
 def stands_alone(stage):
@@ -25,7 +24,7 @@ def stands_alone(stage):
 
 
 CASES.append(stack_case("disk_hangs", "a bystander disk hangs on reads: the restore starts all the same",
-                        disks=stack_disks(late=("a1", "b1")) + [Disk("x2", "unused", late=True, slow=True)],
+                        disks=stack_disks(late=("a1", "b1")) + [Disk("x2", "unused", on="virtio", late=True, slow=True)],
                         steps=[close_throttle, quiet(1500), lambda stage: stage.plug("a1"),
                                lambda stage: stage.plug("b1")], wall_limit=360))
 
@@ -42,11 +41,11 @@ def member_hangs(stage):
 
 
 def slow_stack():
-    return [Disk(d.name, d.recipe, late=d.name == "p0", slow=d.name == "p0") for d in stack_disks()]
+    return [Disk(d.name, d.recipe, on="virtio", late=True, slow=True) if d.name == "p0" else d for d in stack_disks()]
 
 
 CASES.append(stack_case("member_hangs", "a needed disk hangs, the rest goes on; it answers again, and the restore starts",
                         disks=slow_stack(),
-                        steps=[lambda stage: stage.hardware.throttle("p0", {"bps-read": 1}),
+                        steps=[lambda stage: stage.hardware.throttle("p0", CRAWL),
                                lambda stage: stage.plug("p0"), member_hangs,
                                lambda stage: stage.hardware.throttle("p0", {})], wall_limit=360))

@@ -30,7 +30,7 @@ CASES.append(stack_case("disc_2_first", "disc 2 is in the drive, then disc 1 is 
                         steps=[gathered, said("2"), quiet(2000), insert("disc1")]))
 
 CASES.append(stack_case("drive_states", "drive empty, tray open, no backup, another backup, and then the right disc",
-                        medium=Medium(None, "cd"),
+                        medium=Medium(None, "scsi-cd"),
                         discs={"disc1": DISC1, "discother": OTHER, "discblank": BLANK},
                         steps=[gathered, quiet(2500), lambda stage: stage.hardware.open_tray(), quiet(2500),
                                insert("discblank"), quiet(2500), insert("discother"), quiet(3500), insert("disc1")]))

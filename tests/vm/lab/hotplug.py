@@ -31,11 +31,11 @@ class Controller:
 
 @dataclass(frozen=True)
 class Medium:
-    """The restore medium. as_: cd (a drive on AHCI), usb (the image written to a stick), or None with iso=None."""
+    """The restore medium. as_: cd (a drive on AHCI), scsi-cd (one on virtio-scsi), usb (the image written to a stick), or
+    "" for no drive at all."""
     iso: object = None
     as_: str = "cd"
     late: bool = False          # cd: the drive is empty at first; usb: the stick is not plugged
-    tray_open: bool = False
 
 
 class Hardware:
@@ -72,8 +72,9 @@ class Hardware:
                 continue
             args += ["-device", _joined(self._device(disk))]
             self._plugged.add(disk.name)
-        if medium.as_ == "cd":
-            drive = "ide-cd,bus=ide.%d,id=cd,serial=VMCD" % CD_PORT
+        if medium.as_ in ("cd", "scsi-cd"):
+            drive = ("ide-cd,bus=ide.%d,id=cd,serial=VMCD" % CD_PORT if medium.as_ == "cd" else
+                     "scsi-cd,bus=scsi0.0,scsi-id=200,id=cd,serial=VMCD")
             args += ["-device", drive if medium.late or not medium.iso else drive + ",drive=medium"]
         elif medium.as_ == "usb" and medium.iso and not medium.late:
             args += ["-device", _joined(self._stick())]
@@ -173,7 +174,8 @@ class Hardware:
         self._machine.qmp("blockdev-open-tray", id="cd", force=True)
 
     def throttle(self, name, limits):
-        """{} opens it; {"bps-read": 1} lets one read through and then none for an hour."""
+        """QEMU's ThrottleLimits; {} opens it. A read that already waits is not let go early (hence no "bps-read": 1 in
+        cases that go on), and a disk on virtio-scsi would take its whole controller down with it: use virtio."""
         self._machine.qmp("qom-set", path="/objects/throttle-" + name, property="limits", value=limits)
 
 

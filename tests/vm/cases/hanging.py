@@ -24,7 +24,8 @@ def stands_alone(stage):
 
 
 CASES.append(stack_case("disk_hangs", "a bystander disk hangs on reads: the restore starts all the same",
-                        disks=stack_disks(late=("a1", "b1")) + [Disk("x2", "unused", on="virtio", late=True, slow=True)],
+                        disks=[*stack_disks(late=("a1", "b1")),
+                               Disk("x2", "unused", on="virtio", late=True, slow=True)],
                         steps=[close_throttle, quiet(1500), lambda stage: stage.plug("a1"),
                                lambda stage: stage.plug("b1")], wall_limit=360))
 
@@ -44,7 +45,7 @@ def slow_stack():
     return [Disk(d.name, d.recipe, on="virtio", late=True, slow=True) if d.name == "p0" else d for d in stack_disks()]
 
 
-CASES.append(stack_case("member_hangs", "a needed disk hangs, the rest goes on; it answers again, and the restore starts",
+CASES.append(stack_case("member_hangs", "a needed disk crawls, the rest goes on; it answers again, and all is well",
                         disks=slow_stack(),
                         steps=[lambda stage: stage.hardware.throttle("p0", CRAWL),
                                lambda stage: stage.plug("p0"), member_hangs,

@@ -5,7 +5,7 @@ CASES = []
 DISC2 = medium.disc(recipes.STACK_BACKUP, 2, False)
 DISC1 = medium.disc(recipes.STACK_BACKUP, 1, False)
 OTHER = medium.disc(replace(recipes.STACK_BACKUP, files_in_filelist=999, serial="another backup"))
-BLANK = medium.iso({"README.TXT": b"not a backup\n"}, "OTHER")
+FOREIGN = medium.iso({"README.TXT": b"not a backup\n"}, "OTHER")
 
 
 def insert(node, milliseconds=0):
@@ -29,11 +29,13 @@ CASES.append(stack_case("disc_2_first", "disc 2 is in the drive, then disc 1 is 
                         medium=Medium(DISC2, "cd"), discs={"disc1": DISC1},
                         steps=[gathered, said("2"), quiet(2000), insert("disc1")]))
 
-CASES.append(stack_case("drive_states", "drive empty, tray open, no backup, another backup, and then the right disc",
+CASES.append(stack_case("drive_states", "drive empty, tray open, a blank, no backup, another backup, the right disc",
                         medium=Medium(None, "scsi-cd"),
-                        discs={"disc1": DISC1, "discother": OTHER, "discblank": BLANK},
+                        discs={"disc1": DISC1, "discother": OTHER, "discblank": medium.blank(),
+                               "discforeign": FOREIGN},
                         steps=[gathered, quiet(2500), lambda stage: stage.hardware.open_tray(), quiet(2500),
-                               insert("discblank"), quiet(2500), insert("discother"), quiet(3500), insert("disc1")]))
+                               insert("discblank"), quiet(2500), insert("discforeign"), quiet(2500), insert("discother"),
+                               quiet(3500), insert("disc1")]))
 
 ISO_VOLUMES = ("vgs/kept", "vgs/grown")
 ISO_DISKS = [Disk("u0", "isohome", on="usb", late=True), Disk("u1", "isohome", on="usb", late=True),

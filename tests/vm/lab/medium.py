@@ -118,3 +118,13 @@ def iso(files, label="MONDO"):
 
 def disc(backup, number=1, last=True):
     return iso(disc_files(backup, number, last), "MONDO%d" % number)
+
+
+def blank():
+    """A disc on which nothing was ever written reads as nothing."""
+    path = cache("media", "blank.img")
+    with debian.locked("media"):
+        if not path.exists():
+            with open(path, "wb") as image:
+                image.truncate(4 << 20)
+    return path

@@ -1,0 +1,58 @@
+// Turns an alias into an ordered list of modules, and inserts modules.
+//
+// Effects of lane "kmod" (resolve, reload) share one libkmod context, which must not be used by two
+// threads; all others run side by side and do not touch it. libkmod reads only the first tree; see
+// module_tree.h for the others.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/root.h"
+#include "handlers/handler.h"
+
+namespace muster::driver {
+
+// Paths below the root that the executor was given.
+struct DriverSettings {
+  std::vector<std::string> module_dirs;  // of this kernel; the first is the image's own
+  std::vector<std::string> config_dirs{"/etc/modprobe.d", "/usr/lib/muster/modprobe.d",
+                                       "/lib/modprobe.d"};
+
+  // With the trees of the running kernel.
+  [[nodiscard]] static DriverSettings of_this_machine();
+};
+
+class DriverExecutor : public Executor {
+ public:
+  explicit DriverExecutor(const Root& root,
+                          DriverSettings settings = DriverSettings::of_this_machine());
+  ~DriverExecutor() override;
+
+  [[nodiscard]] std::string_view name() const override { return "driver"; }
+
+  // resolve {"alias"} -> {"modules": [{"name", "path", "options", "needs", "wants", "soft",
+  // "state", "install"}],
+  //                       "refused": [{"name", "why"}]}
+  //   "needs" must be live before; "wants" (softdeps) should have been tried before, whatever came
+  //   of it. Both name only what stands earlier in the list. "path" is absent for what is built in.
+  // reload {} -> {"trees": [paths that exist]}
+  // insert {"name", "path", "options"} -> {"took_us"}
+  // install {"name", "command"} -> {"took_us", "output"}
+  [[nodiscard]] Result<Json> run(const Effect& effect) override;
+
+ private:
+  class Kmod;
+
+  Result<Json> resolve(const Effect& effect);
+  Result<Json> reload();
+  Result<Json> insert(const Effect& effect);
+  Result<Json> install(const Effect& effect);
+
+  const Root& root_;
+  DriverSettings settings_;
+  std::unique_ptr<Kmod> kmod_;
+};
+
+}  // namespace muster::driver

@@ -1,0 +1,59 @@
+// Puts arrays together through the kernel's own ioctls and takes them apart; hands the unusual ones
+// to mdadm.
+#pragma once
+
+#include <mutex>
+
+#include "handlers/block_device.h"
+#include "handlers/handler.h"
+
+namespace muster::md {
+
+class MdExecutor : public Executor {
+ public:
+  explicit MdExecutor(const BlockDevices& devices) : devices_(devices), root_(devices.root()) {}
+
+  [[nodiscard]] std::string_view name() const override { return "md"; }
+
+  // start_ro {"value": "1"} -> {"before": "0"}
+  // assemble {"uuid", "number": N or -1, "version": "1.2", "members": [{"devno", "slot"}]}
+  //   -> {"kernel": "md127", "devno": "9:127", "state": "read-auto"}
+  //   All members or nothing: if the kernel leaves one out, or anything else fails, what was made
+  //   is taken back and the Error names step and member. Errc::busy: the number is taken, or a
+  //   member is.
+  // stop {"devno"} -> {}; an array that is not there is success, one in use is Errc::busy and names
+  // the holders mdadm_assemble {"uuid", "number", "devices": [{"devno", "name"}]} -> as assemble,
+  // and "output" inspect {"devno"} -> {"kernel", "devno", "state", "level", "raid_disks",
+  // "degraded", "version", "uuid",
+  //                       "members": [{"devno", "kernel", "slot", "state"}]}
+  [[nodiscard]] Result<Json> run(const Effect& effect) override;
+
+ private:
+  struct Member {
+    std::string devno;
+    std::int64_t slot = 0;
+  };
+  struct Array {
+    std::string kernel;  // md127
+    std::string devno;   // 9:127
+    Fd fd;
+  };
+
+  Result<Json> start_ro(const Effect& effect);
+  Result<Json> assemble(const Effect& effect);
+  Result<Json> stop(const Effect& effect);
+  Result<Json> mdadm_assemble(const Effect& effect);
+  Result<Json> inspect(const Effect& effect);
+
+  Result<Array> make_array(std::int64_t number) const;
+  Result<Json> start(const Array& array, int major_version, int minor_version,
+                     const std::vector<Member>& members) const;
+  [[nodiscard]] std::string attribute(const std::string& kernel, const std::string& name) const;
+  [[nodiscard]] Json members_of(const std::string& kernel) const;
+
+  const BlockDevices& devices_;
+  const Root& root_;
+  std::mutex numbers_;  // between looking for a free number for mdadm and its use
+};
+
+}  // namespace muster::md

@@ -1,0 +1,32 @@
+// Reads what stands on a block device.
+#pragma once
+
+#include "handlers/block_device.h"
+#include "handlers/handler.h"
+
+namespace muster::probe {
+
+class ProbeExecutor : public Executor {
+ public:
+  explicit ProbeExecutor(const BlockDevices& devices) : devices_(devices) {}
+
+  [[nodiscard]] std::string_view name() const override { return "probe"; }
+
+  // read {"devno", "optical": bool, "partition": bool} ->
+  //   {"diskseq": read after open, "changed": true if it moved while we read, "size": bytes,
+  //    "properties": {udev's ID_FS_*, ID_PART_TABLE_*, ID_PART_ENTRY_*; ID_FS_AMBIVALENT where
+  //    nothing wins}, "details": {"md": superblock (md_superblock_json.h) and "owner" where disk
+  //    and partition share it,
+  //                "md_others": further ones, "lvm": {...}, "contenders": [...]},
+  //    "drive": data|no_disc|tray_open|not_ready|blank (optical only), "note": one line, if there
+  //    is one}
+  // A device that cannot be read is a result with a note; one that is not there is Errc::not_found.
+  [[nodiscard]] Result<Json> run(const Effect& effect) override;
+
+ private:
+  Result<Json> read(const Effect& effect);
+
+  const BlockDevices& devices_;
+};
+
+}  // namespace muster::probe

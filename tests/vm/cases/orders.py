@@ -1,6 +1,8 @@
 """The same machine in every order of arrival ends in the same state: everything at boot, and twelve drawn orders."""
 import random
 
+from lab import initrd
+
 from .common import Controller, Medium, after, medium, recipes, stack_case, stack_disks, quiet
 
 CASES = []
@@ -27,7 +29,8 @@ def order_case(name, title, items, gaps, as_="usb"):
 
 
 CASES.append(stack_case("all_present", "everything is there at boot: RAID5, RAID1, plain PV, medium in the drive",
-                        disks=stack_disks(on={"b1": "hba"}), controllers=[Controller("hba")], group="stack_cd"))
+                        disks=stack_disks(on={"b1": "hba"}), controllers=[Controller("hba")], group="stack_cd",
+                        image_options=initrd.FULL, memory=1024))
 CASES.append(stack_case("all_present_usb", "everything is there at boot, the medium is a USB stick",
                         disks=stack_disks(on={"b1": "hba"}), controllers=[Controller("hba")],
                         medium=Medium(DISC, "usb"), group="stack_usb"))

@@ -73,7 +73,7 @@ static void start_job(const char *id, const char *command)
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
-		int null = open("/vmtest/dev/null", O_RDWR);
+		int null = open("/vmtest/dev/null", O_RDWR | O_CLOEXEC);
 		dup2(null, 0);
 		dup2(ends[1], 1);
 		dup2(ends[1], 2);

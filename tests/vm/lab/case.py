@@ -30,7 +30,7 @@ class Case:
     writes: tuple = ()                                  # disks that may change
     group: str = ""                                     # cases of a group end in the same state, by digest
     image: str = "muster"                               # or a function that makes an initrd of its own
-    image_options: tuple = ()
+    image_options: tuple = initrd.LEAN
     memory: int = 512
     launch_seconds: int = 150                           # wall-clock patience for the launch
     wall_limit: int = 300

@@ -60,7 +60,7 @@ def main():
     say("kernel and disks: three members of a RAID5, two of a RAID1, a plain PV; one volume group over all of it")
     images.make([recipes.STACK])
     say("the rescue image")
-    initrd.built()
+    initrd.built(initrd.LEAN)
     say("--seed %d draws the order: %s" % (arguments.seed, ", ".join(items)))
     noted = {}
     case = case_module.Case(

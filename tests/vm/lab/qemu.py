@@ -256,7 +256,7 @@ class Machine:
     # --------------------------------------------------------------- agent
 
     def _tell(self, verb, rest):
-        self.wait(lambda: self.hello_ns, 60, "the guest's agent")
+        self.wait(lambda: self.hello_ns, 150, "the guest's agent")
         self._next_id += 1
         ident = str(self._next_id)
         self._channels["agent"].setblocking(True)

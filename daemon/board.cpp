@@ -2,27 +2,41 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+#include <set>
+
 #include "daemon/engine.h"
 
 namespace muster {
 namespace {
 
-// Texts hold names from disks: nothing that moves a cursor leaves here. A line that is too long is
-// cut, and shows it.
-std::string clean(std::string_view text, std::size_t width) {
+constexpr std::size_t kMaxDepth = 6;
+
+// Texts hold names from disks: nothing that moves a cursor leaves here.
+std::string clean(std::string_view text) {
   std::string result;
   for (const char c : text) {
     result.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
   }
-  if (result.size() > width) {
-    std::size_t end = width > 2 ? width - 2 : 0;
-    while (end > 0 && (static_cast<unsigned char>(result[end]) & 0xc0U) == 0x80) {
-      --end;
-    }
-    result.resize(end);
-    result += "..";
-  }
   return result;
+}
+
+// Broken at blanks where it can be; what continues a line is indented.
+void wrap(std::string_view text, std::size_t width, std::size_t indent, std::string& out) {
+  std::size_t room = width;
+  while (text.size() > room && room > 16) {
+    auto end = text.rfind(' ', room);
+    if (end == std::string_view::npos || end < room / 2) {
+      end = room;
+    }
+    out.append(text.substr(0, end));
+    text.remove_prefix(std::min(text.size(), end + (end < text.size() && text[end] == ' ' ? 1 : 0)));
+    out += "\n" + std::string(indent, ' ');
+    room = width - indent;
+  }
+  out.append(text);
+  out += "\n";
 }
 
 std::string_view mark(State state) {
@@ -46,7 +60,17 @@ std::string_view mark(State state) {
 std::string board_text(const Engine& engine, std::size_t width) {
   const World& world = engine.world();
   std::string out;
-  const auto line = [&](const std::string& text) { out += clean(text, width) + "\n"; };
+  const auto line = [&](const std::string& text) { wrap(clean(text), width, 9, out); };
+  std::set<std::string> told;
+  const std::function<void(const Thing&, std::size_t)> below = [&](const Thing& thing, std::size_t depth) {
+    for (const auto& id : thing.needs) {
+      const Thing* needed = world.thing(id);
+      if (needed != nullptr && needed->state != State::ready && depth < kMaxDepth && told.insert(id).second) {
+        line(fmt::format("{:{}}{}: {}", "", 7 + 2 * depth, needed->what, needed->why));
+        below(*needed, depth + 1);
+      }
+    }
+  };
   line(fmt::format("muster: {}, {}", to_string(world.plan().mode), to_string(world.phase())));
   for (const auto& diagnostic : world.plan().diagnostics) {
     line("  ! " + to_text(diagnostic));
@@ -63,12 +87,7 @@ std::string board_text(const Engine& engine, std::size_t width) {
     // second.
     line(fmt::format("{} {}: {} (since {:.1f} s)", mark(thing.state), thing.what, thing.why,
                      static_cast<double>(thing.since) / 1e6));
-    for (const auto& needed : thing.needs) {
-      if (const Thing* below = world.thing(needed);
-          below != nullptr && below->state != State::ready) {
-        line(fmt::format("         {}: {}", below->what, below->why));
-      }
-    }
+    below(thing, 1);
   }
   for (const auto& [id, thing] : world.things()) {
     if (thing.state == State::broken && !thing.requirement) {

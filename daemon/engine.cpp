@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kReportsKept = 8;
 // Far above what any machine needs in one step; a policy that never settles is a bug, not a reason
 // to hang.
-constexpr std::size_t kNoticesPerStep = 1'000'000;
+constexpr std::size_t kNoticesPerStep = 200'000;
 
 std::uint64_t number(std::string_view text) {
   std::uint64_t value = 0;
@@ -110,14 +110,14 @@ class Engine::PolicyContext final : public Context {
     if (const auto it = engine_.world_.devices_.find(devpath);
         it != engine_.world_.devices_.end()) {
       it->second->signature = std::move(signature);
-      engine_.rematch(*it->second, true, Action::change);
+      engine_.rematch(*it->second, true, Action::change, name_);
     }
   }
   void clear_signature(std::string_view devpath) override {
     const auto it = engine_.world_.devices_.find(devpath);
     if (it != engine_.world_.devices_.end() && it->second->signature) {
       it->second->signature.reset();
-      engine_.rematch(*it->second, true, Action::change);
+      engine_.rematch(*it->second, true, Action::change, name_);
     }
   }
   void read_again(std::string_view devpath) override {
@@ -160,10 +160,7 @@ class Engine::PolicyContext final : public Context {
                                       .arguments = {{"by", name_}},
                                       .deadline_ms = 0,
                                       .lane = {}});
-    engine_.reports_.push_back(std::move(text));
-    if (engine_.reports_.size() > kReportsKept) {
-      engine_.reports_.pop_front();
-    }
+    engine_.note(std::move(text));
   }
   void touch() override { engine_.slots_[index_].touched = true; }
 
@@ -188,8 +185,15 @@ Engine::~Engine() = default;
 std::vector<Effect> Engine::on(const Event& event) {
   now_ = std::max(now_, event.time);
   effects_.clear();
-  std::visit([this](const auto& body) { apply(body); }, event.body);
-  drain();
+  // What executors answer is well-formed; a journal edited by hand need not be. Either way one event is lost, not the
+  // daemon.
+  try {
+    std::visit([this](const auto& body) { apply(body); }, event.body);
+    drain();
+  } catch (const std::exception& e) {
+    notices_.clear();
+    note(fmt::format("an event could not be used: {}", e.what()));
+  }
   return std::move(effects_);
 }
 
@@ -284,10 +288,7 @@ void Engine::apply(const ScanDone& event) {
 }
 
 void Engine::apply(const EventsLost& event) {
-  reports_.push_back(fmt::format("uevents were lost ({}): reading /sys again", event.reason));
-  if (reports_.size() > kReportsKept) {
-    reports_.pop_front();
-  }
+  note(fmt::format("uevents were lost ({}): reading /sys again", event.reason));
   scan();
 }
 
@@ -370,7 +371,7 @@ void Engine::remove_device(std::string_view devpath) {
   notices_.push_back({Notice::Kind::device_gone, gone->devpath, gone, {}, gone->matched.handlers});
 }
 
-void Engine::rematch(Device& device, bool changed, Action action) {
+void Engine::rematch(Device& device, bool changed, Action action, std::string_view by) {
   rules::Outcome outcome = rules_.match(MatchView(world_, device, action));
   std::vector<std::string> left;
   for (const auto& handler : device.matched.handlers) {
@@ -392,17 +393,10 @@ void Engine::rematch(Device& device, bool changed, Action action) {
         {Notice::Kind::device_gone, device.devpath, std::make_shared<Device>(device), {}, left});
   }
   auto told = changed ? device.matched.handlers : entered;
+  std::erase(told, by);
   if (!told.empty()) {
     notices_.push_back({Notice::Kind::device, device.devpath, {}, {}, std::move(told)});
   }
-}
-
-bool Engine::lost(std::string_view devpath) const {
-  if (world_.find(devpath) == nullptr) {
-    return true;
-  }
-  const Thing* below = world_.provider(devpath);
-  return below != nullptr && below->doomed;
 }
 
 void Engine::doom_what_stands_on(std::string_view devpath) {
@@ -436,7 +430,7 @@ void Engine::doom_what_stands_on(std::string_view devpath) {
 void Engine::publish(std::string_view owner, Thing thing) {
   thing.owner = owner;
   thing.doomed = std::any_of(thing.on.begin(), thing.on.end(),
-                             [this](const std::string& devpath) { return lost(devpath); });
+                             [this](const std::string& devpath) { return world_.lost(devpath); });
   thing.since = now_;
   if (const Thing* old = world_.thing(thing.id)) {
     const bool same_state = old->state == thing.state && old->why == thing.why;
@@ -491,7 +485,14 @@ void Engine::drain() {
     touched->policy->decide(*touched->context);
   }
   notices_.clear();
-  reports_.push_back("internal error: the policies do not settle; this event was cut off");
+  note("internal error: the policies do not settle; this event was cut off");
+}
+
+void Engine::note(std::string text) {
+  reports_.push_back(std::move(text));
+  if (reports_.size() > kReportsKept) {
+    reports_.pop_front();
+  }
 }
 
 void Engine::deliver(const Notice& notice) {

@@ -65,9 +65,9 @@ class Engine {
   void apply(const Command& event);
 
   void remove_device(std::string_view devpath);
-  void rematch(Device& device, bool changed, Action action);
+  // `by` found out itself what changed and need not be told.
+  void rematch(Device& device, bool changed, Action action, std::string_view by = {});
   void doom_what_stands_on(std::string_view devpath);
-  [[nodiscard]] bool lost(std::string_view devpath) const;
   void publish(std::string_view owner, Thing thing);
   void withdraw(std::string_view owner, std::string_view id);
   void remake_plan();
@@ -76,6 +76,7 @@ class Engine {
   EffectId send(std::string_view handler, std::string_view verb, std::string subject,
                 Json arguments, std::int64_t deadline_ms, std::string_view lane);
   void scan();
+  void note(std::string text);
   void answer_waiters();
   Slot* slot(std::string_view name);
 

@@ -162,6 +162,18 @@ std::vector<const Thing*> World::holders(std::string_view devpath) const {
   return result;
 }
 
+bool World::lost(std::string_view devpath) const {
+  const Device* device = find(devpath);
+  if (device == nullptr) {
+    return true;
+  }
+  if (device->is_partition()) {
+    device = parent(*device);
+  }
+  const Thing* below = device == nullptr ? nullptr : provider(device->devpath);
+  return below != nullptr && below->doomed;
+}
+
 std::set<std::string> World::disks_below(std::string_view devpath) const {
   std::set<std::string> disks;
   std::set<std::string, std::less<>> seen;

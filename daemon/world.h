@@ -101,6 +101,8 @@ class World {
   [[nodiscard]] const Thing* provider(std::string_view devpath) const;
   // Things that hold this device or one of its partitions open.
   [[nodiscard]] std::vector<const Thing*> holders(std::string_view devpath) const;
+  // Gone, or standing on something that is gone and about to be taken down.
+  [[nodiscard]] bool lost(std::string_view devpath) const;
   // The hardware disks below a device, however deep: through partitions, arrays, LVs; by devpath.
   [[nodiscard]] std::set<std::string> disks_below(std::string_view devpath) const;
 

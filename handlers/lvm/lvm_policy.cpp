@@ -298,6 +298,10 @@ const Device* LvmPolicy::pv_device(const Group& group, const PhysicalVolume& pv,
                        kernel_name(devpath), known.seqno, group.metadata->seqno);
     return nullptr;
   }
+  if (world.lost(devpath)) {
+    *why = fmt::format("PV {} on {}: what it stands on is being taken down", pv.id, kernel_name(devpath));
+    return nullptr;
+  }
   return world.find(devpath);
 }
 
@@ -364,7 +368,8 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
     const auto& volume = vg.lvs[*index];
     if (native) {
       Json table = Json::array();
-      for (const auto& line : *linear_table(vg, *index)) {
+      const auto lines = linear_table(vg, *index);
+      for (const auto& line : *lines) {
         std::string params;
         const auto part_text = [&](const TableLine::Part& part) {
           return fmt::format("{} {}", device_of_pv.at(part.pv_id)->devno->text(), part.offset);
@@ -404,20 +409,18 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
     if (lv.on.empty()) {
       lv.on = on;
     }
-    show(group, lv, State::ready, {}, {}, context);
-    if (world.phase() != Phase::gathering) {
-      return;
-    }
-    const Thing* thing = world.thing(thing_id(vg, lv.name));
+    const Thing* known = world.thing(thing_id(vg, lv.name));
+    const bool doomed = known != nullptr && known->doomed && world.phase() == Phase::gathering;
     // Newer metadata that changes this LV, or a refusal that became known, takes the activation
     // back.
     const bool outdated =
         native && !lv.made_with.empty() && (!why.empty() || arguments.dump() != lv.made_with);
-    if (!thing->doomed && !outdated) {
+    if (!doomed && (!outdated || world.phase() != Phase::gathering)) {
+      show(group, lv, State::ready, {}, {}, context);
       return;
     }
-    const std::string reason =
-        thing->doomed ? "a PV is gone" : (why.empty() ? "newer metadata changes it" : why);
+    const std::string reason = doomed ? "a PV is gone" : (why.empty() ? "newer metadata changes it" : why);
+    held_up_.insert(group.uuid);
     if (const auto holders = world.holders(lv.devpath); !holders.empty()) {
       show(group, lv, State::broken,
            fmt::format("{}; to be taken down once {} is down", reason, holders.front()->what), {},
@@ -532,7 +535,9 @@ void LvmPolicy::done(const Effect& effect, const EffectDone& outcome, Context& c
         dirty_.insert(uuid);
         if (outcome.ok) {
           lv.cannot_remove.clear();
-          context.read_again(lv.devpath);
+          if (!lv.devpath.empty()) {
+            context.read_again(lv.devpath);
+          }
         } else {
           lv.cannot_remove = outcome.error;
         }
@@ -558,18 +563,17 @@ void LvmPolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
     }
     return;
   }
-  // What stood on an LV came down, or a PV's array changed: ours may be taken down or made now.
-  for (const auto& devpath : thing.on) {
-    for (auto& [uuid, group] : groups_) {
-      for (auto& [lv_name, lv] : group.lvs) {
-        if (lv.devpath == devpath) {
-          lv.cannot_remove.clear();
-          dirty_.insert(uuid);
-          context.touch();
-        }
+  // Something came down: what waits for its holders, or could not be taken down, may be now.
+  for (const auto& uuid : held_up_) {
+    if (const auto group = groups_.find(uuid); group != groups_.end()) {
+      for (auto& [lv_name, lv] : group->second.lvs) {
+        lv.cannot_remove.clear();
       }
+      dirty_.insert(uuid);
+      context.touch();
     }
   }
+  held_up_.clear();
 }
 
 void LvmPolicy::decide(Context& context) {

@@ -74,6 +74,7 @@ class LvmPolicy final : public Policy {
   std::map<std::string, Group> groups_;                         // by UUID
   std::map<std::string, std::string> dm_devices_;               // dm UUID -> devpath
   std::set<std::string> dirty_;                                 // groups
+  std::set<std::string> held_up_;  // groups with LVs to be taken down on which something stands
 };
 
 }  // namespace muster::lvm

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "daemon/quote.h"
 #include "handlers/target/assembly_scope.h"
 
 namespace muster::md {
@@ -68,8 +69,9 @@ std::string MdPolicy::title(const Array& array) const {
   const auto& superblock =
       array.members.empty() ? Json(Json::object()) : array.members.begin()->second.superblock;
   const auto array_name = superblock.value("name", std::string());
-  return fmt::format("array {} ({})", array_name.empty() ? array.uuid : array_name,
-                     level_text(superblock.value("level", 0)));
+  const auto level = level_text(superblock.value("level", 0));
+  return array_name.empty() ? fmt::format("array {} ({})", array.uuid, level)
+                            : fmt::format("array {} ({}, {})", quote(array_name), level, array.uuid);
 }
 
 bool MdPolicy::running(const Array& array, const World& world) const {
@@ -399,11 +401,12 @@ void MdPolicy::consider(Array& array, Context& context) {
       show(array, "started; the kernel does not call it running yet", State::working, context);
       return;
     }
-    show(array, {}, State::ready, context);
+    const Thing* known = world.thing(thing_id(array.uuid));
+    const bool doomed = known != nullptr && known->doomed;
     if (world.phase() != Phase::gathering) {
+      show(array, {}, State::ready, context);
       return;
     }
-    const Thing* thing = world.thing(thing_id(array.uuid));
     const Verdict verdict = judge(array, world);
     std::set<std::string> chosen;
     for (const auto& [slot, devpath] : verdict.members) {
@@ -413,9 +416,11 @@ void MdPolicy::consider(Array& array, Context& context) {
     const bool could_be_whole =
         verdict.kind == Verdict::Kind::complete && chosen.size() > array.used.size() &&
         world.find(array.devpath)->attribute("md/array_state") == "read-auto";
-    if (!thing->doomed && !could_be_whole) {
+    if (!doomed && !could_be_whole) {
+      show(array, {}, State::ready, context);
       return;
     }
+    held_up_.insert(array.uuid);
     if (const auto holders = world.holders(array.devpath); !holders.empty()) {
       show(array,
            fmt::format("a member is gone; to be stopped once {} is down", holders.front()->what),
@@ -426,6 +431,7 @@ void MdPolicy::consider(Array& array, Context& context) {
       show(array, array.cannot_stop, State::broken, context);
       return;
     }
+    held_up_.erase(array.uuid);
     const Device* device = world.find(array.devpath);
     show(array, "a member is gone; being stopped", State::broken, context);
     array.stopping = context.want("stop", device->kernel,
@@ -576,8 +582,10 @@ void MdPolicy::done(const Effect& effect, const EffectDone& outcome, Context& co
       array.stopping = 0;
       if (outcome.ok) {
         array.cannot_stop.clear();
-        array.stopped = true;
-        context.read_again(array.devpath);
+        if (!array.devpath.empty()) {
+          array.stopped = true;
+          context.read_again(array.devpath);
+        }
       } else {
         array.cannot_stop = outcome.error;
       }
@@ -627,23 +635,11 @@ void MdPolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
     }
     return;
   }
-  // What stood on an array came down: it may be stopped now.
-  for (const auto& devpath : thing.on) {
-    const Thing* below = context.world().provider(devpath);
-    if (below == nullptr) {
-      const Device* device = context.world().find(devpath);
-      const Device* disk =
-          device != nullptr && device->is_partition() ? context.world().parent(*device) : nullptr;
-      below = disk == nullptr ? nullptr : context.world().provider(disk->devpath);
-    }
-    if (below != nullptr && below->owner == name()) {
-      const auto uuid = below->id.substr(below->id.find(':') + 1);
-      if (const auto it = arrays_.find(uuid); it != arrays_.end()) {
-        it->second.cannot_stop.clear();
-        dirty_.insert(uuid);
-        context.touch();
-      }
-    }
+  // Something came down: what waits for its holders, or could not be stopped, may be stopped now.
+  for (const auto& uuid : held_up_) {
+    arrays_[uuid].cannot_stop.clear();
+    dirty_.insert(uuid);
+    context.touch();
   }
 }
 

@@ -288,7 +288,8 @@ Result<Json> MediumExecutor::tools(const Effect& effect) {
     return fail(Errc::io, fmt::format("unpacking the tools: {}", said.empty() ? child->describe() : said));
   }
   // The tools brought the medium's config: what has another name today is corrected after that.
-  for (const auto& [key, value] : effect.arguments.value("config", Json::object()).items()) {
+  const Json config = effect.arguments.value("config", Json::object());
+  for (const auto& [key, value] : config.items()) {
     const auto text = root_.read_file(kConfig, kMembers);
     if (!text) {
       return tl::unexpected(text.error());

@@ -131,7 +131,8 @@ void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context&
     signature.diskseq =
         std::max(signature.diskseq, outcome.result.value("diskseq", std::uint64_t{0}));
     reading.diskseq = signature.diskseq;
-    for (const auto& [key, value] : outcome.result.value("properties", Json::object()).items()) {
+    const Json properties = outcome.result.value("properties", Json::object());
+    for (const auto& [key, value] : properties.items()) {
       signature.properties.emplace(key, value.get<std::string>());
     }
     signature.details = outcome.result.value("details", Json::object());

@@ -1,0 +1,505 @@
+// The engine with the shipped rules and all policies, against a machine that answers effects as the kernel would.
+#include "daemon/engine.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "daemon/board.h"
+#include "daemon/event_json.h"
+#include "daemon/explain.h"
+#include "handlers/registry.h"
+#include "tests/support/model_machine.h"
+
+namespace muster::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr const char* kArray = "11111111:22222222:33333333:44444444";
+constexpr const char* kMirror = "aaaaaaaa:bbbbbbbb:cccccccc:dddddddd";
+constexpr const char* kPvArray = "AAAAAA-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa";
+constexpr const char* kPvPlain = "BBBBBB-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb";
+constexpr const char* kConfig =
+    "files-in-filelist 3\nlast-filelist-number 0\ntotal-slices 0\niso-prefix lab\nbackup-media-type cdr\n"
+    "differential 0\n";
+constexpr const char* kMountlist = "/dev/vg0/root / ext3 lvm\n/dev/vg0/my-data /data ext3 lvm\n/dev/md1 /srv ext3 60000\n";
+
+// A group over an array and a plain disk: root lies on the array, my-data on the plain PV.
+std::string metadata(int seqno = 3, const std::string& data_start = "0") {
+  const auto volume = [](const std::string& name, const std::string& id, const std::string& pv, const std::string& start) {
+    return fmt::format(R"({} {{
+id = "{}"
+status = ["READ", "WRITE", "VISIBLE"]
+flags = []
+segment_count = 1
+segment1 {{
+start_extent = 0
+extent_count = 4
+type = "striped"
+stripe_count = 1
+stripes = ["{}", {}]
+}}
+}}
+)",
+                       name, id, pv, start);
+  };
+  const auto physical = [](const std::string& name, const std::string& id, const std::string& hint) {
+    return fmt::format(R"({} {{
+id = "{}"
+device = "{}"
+status = ["ALLOCATABLE"]
+flags = []
+dev_size = 131072
+pe_start = 2048
+pe_count = 15
+}}
+)",
+                       name, id, hint);
+  };
+  return fmt::format(R"(vg0 {{
+id = "VVVVVV-vvvv-vvvv-vvvv-vvvv-vvvv-vvvvvv"
+seqno = {}
+format = "lvm2"
+status = ["RESIZEABLE", "READ", "WRITE"]
+flags = []
+extent_size = 8192
+max_lv = 0
+max_pv = 0
+metadata_copies = 0
+physical_volumes {{
+{}{}}}
+logical_volumes {{
+{}{}}}
+}}
+contents = "Text Format Volume Group"
+version = 1
+)",
+                     seqno, physical("pv0", kPvArray, "/dev/md0"), physical("pv1", kPvPlain, "/dev/sdf"),
+                     volume("root", "LLLLLL-root-rrrr-rrrr-rrrr-rrrr-rrrrrr", "pv0", "0"),
+                     volume("my-data", "LLLLLL-data-dddd-dddd-dddd-dddd-dddddd", "pv1", data_start));
+}
+
+Json disc(const std::string& number = "1", const std::string& config = kConfig) {
+  return {{"archives", true},
+          {"number", number},
+          {"serial", "S1"},
+          {"not_the_last", false},
+          {"files", {{"mondo-restore.cfg", config}, {"mountlist.txt", kMountlist}, {"i-want-my-lvm", nullptr}, {"raidtab", nullptr}}}};
+}
+
+Json facts(const std::string& command_line = "compare_mode") {
+  return {{"command_line", command_line},
+          {"mondo-restore.cfg", kConfig},
+          {"mountlist.txt", kMountlist},
+          {"kernel", "6.1"},
+          {"udevd", false}};
+}
+
+struct Arrangement {
+  std::vector<ModelDisk> disks;
+};
+
+Arrangement arrangement() {
+  Arrangement machine;
+  for (int slot = 0; slot < 3; ++slot) {
+    machine.disks.push_back({.name = fmt::format("sd{}", static_cast<char>('a' + slot)),
+                             .minor = static_cast<unsigned>(16 * slot),
+                             .probe = md_member(kArray, "0", 5, 3, slot)});
+  }
+  for (int slot = 0; slot < 2; ++slot) {
+    machine.disks.push_back({.name = fmt::format("sd{}", static_cast<char>('d' + slot)),
+                             .minor = static_cast<unsigned>(16 * (3 + slot)),
+                             .probe = md_member(kMirror, "1", 1, 2, slot)});
+  }
+  machine.disks.push_back({.name = "sdf", .minor = 80, .probe = lvm_pv(kPvPlain, metadata())});
+  machine.disks.push_back({.name = "sr0", .minor = 0, .probe = filesystem("iso9660")});
+  return machine;
+}
+
+std::unique_ptr<ModelMachine> machine(const Json& what_is_known = facts()) {
+  auto model = std::make_unique<ModelMachine>(what_is_known);
+  model->content(kArray, lvm_pv(kPvArray, metadata()));
+  model->medium("sr0", disc());
+  model->start();
+  return model;
+}
+
+TEST(EngineTest, LaunchesOnceWhenMediumAndTargetsAreThere) {
+  auto model = machine();
+  for (const auto& disk : arrangement().disks) {
+    EXPECT_EQ(model->count("launch", "run"), 0U) << "before " << disk.name;
+    model->plug(disk);
+  }
+  EXPECT_EQ(model->count("launch", "run"), 1U) << explain_text(model->engine(), "");
+  EXPECT_EQ(model->world().phase(), Phase::restoring);
+  EXPECT_THAT(model->arguments_of("launch", "run").front().at("arguments"), Json::array({"--compare"}));
+}
+
+TEST(EngineTest, EveryOrderOfArrivalEndsInTheSameState) {
+  std::string reference;
+  std::mt19937 random(20240607);
+  auto disks = arrangement().disks;
+  for (int round = 0; round < 300; ++round) {
+    std::shuffle(disks.begin(), disks.end(), random);
+    auto model = machine();
+    std::string order;
+    for (const auto& disk : disks) {
+      order += disk.name + " ";
+      EXPECT_EQ(model->count("launch", "run"), 0U) << order;
+      model->plug(disk);
+    }
+    ASSERT_EQ(model->count("launch", "run"), 1U) << order << explain_text(model->engine(), "");
+    if (reference.empty()) {
+      reference = model->final_state();
+    }
+    ASSERT_EQ(model->final_state(), reference) << order;
+  }
+}
+
+TEST(EngineTest, RemovalsAndReturnsOnTheWayChangeNothingInTheEnd) {
+  std::mt19937 random(7);
+  auto disks = arrangement().disks;
+  auto whole = machine();
+  for (const auto& disk : disks) {
+    whole->plug(disk);
+  }
+  for (int round = 0; round < 300; ++round) {
+    std::shuffle(disks.begin(), disks.end(), random);
+    auto model = machine();
+    std::string story;
+    const auto last = disks.back();
+    for (std::size_t i = 0; i + 1 < disks.size(); ++i) {
+      story += "+" + disks[i].name + " ";
+      model->plug(disks[i]);
+      if (random() % 2 == 0) {
+        const auto& gone = disks[random() % (i + 1)];
+        story += "-" + gone.name + " +" + gone.name + " ";
+        model->unplug(gone.name);
+        model->plug(gone);
+      }
+    }
+    ASSERT_EQ(model->count("launch", "run"), 0U) << story;
+    model->plug(last);
+    ASSERT_EQ(model->count("launch", "run"), 1U) << story << last.name << "\n" << explain_text(model->engine(), "");
+    ASSERT_EQ(model->final_state(), whole->final_state()) << story;
+  }
+}
+
+TEST(EngineTest, ALostMemberTakesTheStackDownTopFirstAndItsReturnBuildsItAgain) {
+  auto model = machine();
+  for (const auto& disk : arrangement().disks) {
+    if (disk.name != "sr0") {
+      model->plug(disk);
+    }
+  }
+  ASSERT_EQ(model->state("lv:vg0/root"), "ready");
+  const auto before = model->effects().size();
+  model->unplug("sdb");
+  std::vector<std::string> order;
+  for (auto i = before; i < model->effects().size(); ++i) {
+    const auto& effect = model->effects()[i];
+    if (effect.handler == "lvm" || effect.handler == "md") {
+      order.push_back(effect.handler + " " + effect.verb);
+    }
+  }
+  EXPECT_THAT(order, ElementsAre("lvm remove", "md stop"));
+  EXPECT_EQ(model->state(fmt::format("array:{}", kArray)), "waiting");
+  EXPECT_THAT(model->why(fmt::format("array:{}", kArray)), HasSubstr("slot 1 not seen"));
+  EXPECT_EQ(model->state("lv:vg0/my-data"), "ready");
+  model->plug(arrangement().disks[1]);
+  EXPECT_EQ(model->state("lv:vg0/root"), "ready");
+}
+
+TEST(EngineTest, AMemberThatNeverComesIsNamed) {
+  auto model = machine();
+  for (const auto& disk : arrangement().disks) {
+    if (disk.name != "sdb") {
+      model->plug(disk);
+    }
+  }
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  EXPECT_THAT(explain_text(model->engine(), ""),
+              AllOf(HasSubstr("target /dev/vg0/root: waiting"), HasSubstr(fmt::format("array \"0\" (raid5, {}): waiting (2 of 3 members; slot 1 not seen)", kArray))));
+  EXPECT_THAT(board_text(model->engine(), 200), AllOf(HasSubstr(kArray), HasSubstr("slot 1 not seen")));
+}
+
+TEST(EngineTest, NothingIsAssembledWhileMembersAreStaleOrClaimedTwice) {
+  auto model = machine();
+  auto disks = arrangement().disks;
+  disks[2].probe = md_member(kArray, "0", 5, 3, 1);  // a clone of slot 1
+  model->plug(disks[0]);
+  model->plug(disks[1]);
+  model->plug(disks[2]);
+  EXPECT_EQ(model->count("md", "assemble"), 0U);
+  EXPECT_THAT(model->why(fmt::format("array:{}", kArray)), HasSubstr("sdb and sdc both claim slot 1"));
+
+  auto stale = machine();
+  disks[2].probe = md_member(kArray, "0", 5, 3, 2, 4);
+  stale->plug(disks[0]);
+  stale->plug(disks[1]);
+  stale->plug(disks[2]);
+  EXPECT_EQ(stale->count("md", "assemble"), 0U);
+  EXPECT_THAT(stale->why(fmt::format("array:{}", kArray)), HasSubstr("stale: sdc (events 4, newest 10)"));
+}
+
+TEST(EngineTest, HalvesThatWentOnAloneAreRefusedInEitherOrder) {
+  for (const bool reverse : {false, true}) {
+    auto model = machine();
+    ModelDisk left{.name = "sda", .minor = 0, .probe = md_member(kMirror, "1", 1, 2, 0, 20, {"active", "missing"})};
+    ModelDisk right{.name = "sdb", .minor = 16, .probe = md_member(kMirror, "1", 1, 2, 1, 30, {"missing", "active"})};
+    model->plug(reverse ? right : left);
+    model->plug(reverse ? left : right);
+    EXPECT_EQ(model->count("md", "assemble"), 0U);
+    EXPECT_EQ(model->state(fmt::format("array:{}", kMirror)), "impossible");
+    EXPECT_THAT(model->why(fmt::format("array:{}", kMirror)),
+                HasSubstr("sdb and sda both went on without each other (events 30 and 20)"));
+  }
+}
+
+TEST(EngineTest, DegradedOnlyByPolicyAndDeadline) {
+  auto never = machine();
+  auto disks = arrangement().disks;
+  never->plug(disks[3]);
+  EXPECT_EQ(never->count("timer", "set"), 0U);
+  EXPECT_EQ(never->count("md", "assemble"), 0U);
+
+  auto allowed = machine(facts("compare_mode muster.degraded_after=30s"));
+  allowed->plug(disks[3]);
+  EXPECT_EQ(allowed->count("timer", "set"), 1U);
+  EXPECT_EQ(allowed->count("md", "assemble"), 0U);
+  allowed->timer(fmt::format("md/degraded {}", kMirror));
+  EXPECT_EQ(allowed->count("md", "assemble"), 1U);
+  // The late member: taken down and put together whole, since nothing was written.
+  allowed->plug(disks[4]);
+  EXPECT_EQ(allowed->count("md", "stop"), 1U);
+  EXPECT_EQ(allowed->count("md", "assemble"), 2U);
+  EXPECT_THAT(allowed->arguments_of("md", "assemble").back().at("members"), SizeIs(2));
+}
+
+TEST(EngineTest, AStalePvDecidesNothingInEitherOrder) {
+  // The plain PV carries metadata from before my-data moved.
+  for (const bool stale_first : {false, true}) {
+    auto model = machine();
+    model->content(kArray, lvm_pv(kPvArray, metadata(5, "8")));
+    auto disks = arrangement().disks;
+    if (stale_first) {
+      model->plug(disks[5]);
+    }
+    for (int i = 0; i < 3; ++i) {
+      model->plug(disks[static_cast<std::size_t>(i)]);
+    }
+    if (!stale_first) {
+      model->plug(disks[5]);
+    }
+    EXPECT_EQ(model->state("lv:vg0/root"), "ready") << stale_first;
+    EXPECT_EQ(model->state("lv:vg0/my-data"), "impossible") << stale_first;
+    EXPECT_THAT(model->why("lv:vg0/my-data"), HasSubstr("sdf is stale: its metadata has seqno 3, the newest is 5"));
+  }
+}
+
+TEST(EngineTest, AnUnusedPvHoldsNothingUp) {
+  auto model = machine();
+  model->plug(arrangement().disks[5]);
+  EXPECT_EQ(model->state("lv:vg0/my-data"), "ready");
+  EXPECT_EQ(model->state("lv:vg0/root"), "waiting");
+  EXPECT_THAT(model->why("lv:vg0/root"), HasSubstr("not seen"));
+}
+
+TEST(EngineTest, HyphensAreDoubledAsLvm2Does) {
+  auto model = machine();
+  model->plug(arrangement().disks[5]);
+  const auto made = model->arguments_of("lvm", "create");
+  ASSERT_THAT(made, SizeIs(1));
+  EXPECT_EQ(made[0].at("dm_name"), "vg0-my--data");
+  EXPECT_EQ(made[0].at("dm_uuid"), "LVM-" "VVVVVVvvvvvvvvvvvvvvvvvvvvvvvvvv" "LLLLLLdatadddddddddddddddddddddd");
+  std::vector<std::string> links;
+  for (const auto& link : model->arguments_of("node", "link")) {
+    links.push_back(link.at("path").get<std::string>());
+  }
+  EXPECT_THAT(links, ::testing::Contains("/dev/vg0/my-data"));
+}
+
+TEST(EngineTest, TheWrongDiscIsNamedAndTheRightOneTakenWithoutAKey) {
+  auto model = machine();
+  for (const auto& disk : arrangement().disks) {
+    if (disk.name != "sr0") {
+      model->plug(disk);
+    }
+  }
+  auto drive = arrangement().disks.back();
+  model->medium("sr0", disc("2"));
+  model->plug(drive);
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  EXPECT_THAT(model->why("need:medium"), HasSubstr("sr0: disc \"2\" is in it: disc 1 is needed"));
+  model->unplug("sr0");
+  model->medium("sr0", disc("1"));
+  model->plug(drive);
+  EXPECT_EQ(model->count("launch", "run"), 1U);
+}
+
+TEST(EngineTest, AnotherBackupIsOnlyOffered) {
+  auto model = machine();
+  for (const auto& disk : arrangement().disks) {
+    if (disk.name != "sr0") {
+      model->plug(disk);
+    }
+  }
+  model->medium("sr0", disc("1", "files-in-filelist 99\nlast-filelist-number 7\ntotal-slices 0\niso-prefix lab\nbackup-media-type cdr\n"));
+  model->plug(arrangement().disks.back());
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  EXPECT_THAT(model->why("need:medium"), HasSubstr("another backup"));
+  model->command("use", {{"device", "/dev/sr0"}});
+  EXPECT_EQ(model->count("launch", "run"), 1U);
+}
+
+Json nuke_facts(const std::string& words) {
+  auto known = facts("nuke_mode " + words);
+  known["mountlist.txt"] = "/dev/sda1 / ext3 20000\n";
+  return known;
+}
+
+std::unique_ptr<ModelMachine> nuke_machine(const std::string& words) {
+  auto model = std::make_unique<ModelMachine>(nuke_facts(words));
+  auto found = disc();
+  found["files"]["mountlist.txt"] = "/dev/sda1 / ext3 20000\n";
+  model->medium("sr0", found);
+  model->start();
+  model->plug({.name = "sr0", .minor = 0, .probe = filesystem("iso9660")});
+  return model;
+}
+
+TEST(EngineTest, ANukeWithoutBindingWaitsForTheOperator) {
+  auto model = nuke_machine("");
+  model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  EXPECT_THAT(model->why("need:/dev/sda"), AllOf(HasSubstr("serial=GOOD"), HasSubstr("`muster go` accepts it")));
+  model->command("go");
+  EXPECT_EQ(model->count("launch", "filter"), 1U);
+  EXPECT_EQ(model->count("launch", "run"), 1U);
+}
+
+TEST(EngineTest, ANukeTakesTheBoundDiskWhateverItsName) {
+  auto model = nuke_machine("muster.target=sda:serial=GOOD");
+  model->plug({.name = "sda", .minor = 0, .serial = "WRONG", .probe = Json::object()});
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  model->plug({.name = "sdb", .minor = 16, .serial = "GOOD", .probe = Json::object()});
+  ASSERT_EQ(model->count("launch", "prepare"), 1U);
+  const auto drives = model->arguments_of("launch", "prepare").front().at("drives");
+  EXPECT_EQ(drives, Json::parse(R"([{"name": "/dev/sda", "devno": "8:16", "kernel": "sdb"}])"));
+  EXPECT_EQ(model->count("launch", "run"), 1U);
+}
+
+TEST(EngineTest, ANukeIsNotLaunchedWithoutACheckedFilter) {
+  auto model = nuke_machine("muster.target=sda:serial=GOOD");
+  model->fail_effect("launch", "filter", "lvm pvs: exit status 5");
+  model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  EXPECT_THAT(model->why("launch"), HasSubstr("lvm pvs: exit status 5"));
+}
+
+TEST(EngineTest, ANukeAssemblesNothing) {
+  auto model = nuke_machine("muster.target=sda:serial=NEVER");
+  for (const auto& disk : arrangement().disks) {
+    if (disk.name != "sr0") {
+      model->plug(disk);
+    }
+  }
+  EXPECT_EQ(model->count("md", "assemble"), 0U);
+  EXPECT_EQ(model->count("lvm", "create"), 0U);
+}
+
+TEST(EngineTest, AMissingMountlistNeverEndsInANuke) {
+  auto known = facts("nuke_mode");
+  known.erase("mountlist.txt");
+  auto model = std::make_unique<ModelMachine>(known);
+  model->start();
+  EXPECT_EQ(model->world().plan().mode, Mode::interactive);
+  for (const auto& disk : arrangement().disks) {
+    if (disk.name != "sr0") {
+      model->plug(disk);
+    }
+  }
+  // The medium may still bring one: until then nothing is put together on what might be erased.
+  EXPECT_EQ(model->count("md", "assemble"), 0U);
+}
+
+TEST(EngineTest, AfterTheLaunchNothingIsTouched) {
+  auto model = machine();
+  for (const auto& disk : arrangement().disks) {
+    model->plug(disk);
+  }
+  ASSERT_EQ(model->world().phase(), Phase::restoring);
+  const auto before = model->effects().size();
+  model->unplug("sdb");
+  model->plug(arrangement().disks[1]);
+  model->plug({.name = "sdz", .minor = 240, .probe = md_member("eeeeeeee:eeeeeeee:eeeeeeee:eeeeeeee", "9", 1, 1, 0)});
+  for (auto i = before; i < model->effects().size(); ++i) {
+    const auto& effect = model->effects()[i];
+    EXPECT_TRUE(effect.handler == "node" || effect.handler == "driver" || effect.handler == "report") << effect.handler << " " << effect.verb;
+  }
+}
+
+TEST(EngineTest, ARestartedDaemonFollowsTheRunningRestore) {
+  auto known = facts();
+  known["launch"] = "running";
+  auto model = std::make_unique<ModelMachine>(known);
+  model->start();
+  for (const auto& disk : arrangement().disks) {
+    model->plug(disk);
+  }
+  EXPECT_EQ(model->count("launch", "run"), 0U);
+  EXPECT_EQ(model->count("launch", "follow"), 1U);
+  EXPECT_EQ(model->count("md", "assemble"), 0U);
+}
+
+TEST(EngineTest, AHungReadDelaysNothingElse) {
+  auto model = machine();
+  model->hold("probe", "read");
+  model->plug({.name = "sdx", .minor = 200, .probe = Json::object()});
+  const auto read = model->effects().back();
+  ASSERT_EQ(read.verb, "read");
+  model->send(EffectLate{read.id});
+  EXPECT_EQ(model->state("probe:sdx"), "broken");
+}
+
+TEST(EngineTest, TheSameEventsGiveTheSameEffectsByteForByte) {
+  std::string first;
+  for (int round = 0; round < 2; ++round) {
+    auto model = machine();
+    for (const auto& disk : arrangement().disks) {
+      model->plug(disk);
+    }
+    std::string all;
+    for (const auto& effect : model->effects()) {
+      all += to_json(effect, 0).dump() + "\n";
+    }
+    if (first.empty()) {
+      first = all;
+    }
+    EXPECT_EQ(all, first);
+  }
+}
+
+TEST(EngineTest, LostEventsEndInAScanThatFindsTheDifference) {
+  auto model = machine();
+  model->plug(arrangement().disks[5]);
+  model->hold("source", "scan");
+  model->send(EventsLost{"overrun"});
+  EXPECT_EQ(model->count("source", "scan"), 2U);
+  model->send(EventsLost{"overrun"});
+  EXPECT_EQ(model->count("source", "scan"), 2U) << "one at a time";
+  model->send(ScanDone{9, {}});
+  EXPECT_EQ(model->world().device_count(), 0U);
+  EXPECT_EQ(model->count("source", "scan"), 3U) << "the second loss asks for one more";
+}
+
+}  // namespace
+}  // namespace muster::test

@@ -49,6 +49,7 @@ class MatchView final : public rules::DeviceView {
                ? std::nullopt
                : std::optional<std::string_view>(*it->second);
   }
+  [[nodiscard]] const std::set<std::string>& tags() const override { return device_.matched.tags; }
   [[nodiscard]] const rules::DeviceView* parent() const override {
     if (!parent_looked_up_) {
       parent_looked_up_ = true;

@@ -59,10 +59,16 @@ std::optional<bool> is_in_class(std::string_view name, char c) {
   return std::nullopt;
 }
 
-struct Bracket {
-  bool matches;
-  std::size_t end;  // behind the ']'
-};
+using ByteSet = std::bitset<256>;
+
+template <typename Predicate>
+void add_if(ByteSet& set, Predicate predicate) {
+  for (std::size_t byte = 0; byte < set.size(); ++byte) {
+    if (predicate(static_cast<char>(byte))) {
+      set.set(byte);
+    }
+  }
+}
 
 // One character of a bracket expression at `at`; moves behind it. Nothing if the pattern ends here.
 std::optional<char> bracket_character(std::string_view pattern, std::size_t& at) {
@@ -82,57 +88,62 @@ std::optional<char> bracket_character(std::string_view pattern, std::size_t& at)
   return pattern[at++];
 }
 
-// `start` is behind the '['. Nothing if it is never closed: then the '[' stands for itself.
-std::optional<Bracket> match_bracket(std::string_view pattern, std::size_t start, char c,
-                                     bool ignore_case) {
-  std::size_t at = start;
-  bool negated = false;
-  if (at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^')) {
-    negated = true;
-    ++at;
+// [:name:] at `at`; moves behind it. False if there is none: then the '[' is an ordinary character.
+bool add_class(std::string_view pattern, std::size_t& at, bool ignore_case, ByteSet& set) {
+  constexpr std::size_t kLongest = 6;  // xdigit
+  if (pattern.substr(at, 2) != "[:") {
+    return false;
   }
-  const char folded = ignore_case ? lower(c) : c;
-  bool found = false;
+  const std::size_t length = pattern.substr(at + 2, kLongest + 2).find(":]");
+  if (length == std::string_view::npos) {
+    return false;
+  }
+  std::string_view name = pattern.substr(at + 2, length);
+  if (!is_in_class(name, 'x')) {
+    return false;
+  }
+  if (ignore_case && (name == "upper" || name == "lower")) {
+    name = "alpha";
+  }
+  add_if(set, [&](char c) { return is_in_class(name, c).value_or(false); });
+  at += length + 4;
+  return true;
+}
+
+// What stands between '[' and ']', from behind the '[' on; moves behind the ']'. Nothing if it is
+// never closed: then the
+// '[' stands for itself.
+std::optional<ByteSet> parse_bracket(std::string_view pattern, std::size_t& start,
+                                     bool ignore_case) {
+  const auto fold = [&](char c) { return static_cast<unsigned char>(ignore_case ? lower(c) : c); };
+  std::size_t at = start;
+  const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
+  at += negated ? 1 : 0;
+  ByteSet set;
   for (bool first = true; at < pattern.size(); first = false) {
     if (pattern[at] == ']' && !first) {
-      return Bracket{found != negated, at + 1};
+      start = at + 1;
+      return negated ? ~set : set;
     }
-    if (pattern.substr(at, 2) == "[:") {
-      const std::size_t close = pattern.find(":]", at + 2);
-      if (close != std::string_view::npos) {
-        const std::string_view name = pattern.substr(at + 2, close - at - 2);
-        if (const std::optional<bool> in_class = is_in_class(name, c)) {
-          found = found || *in_class ||
-                  (ignore_case && (name == "upper" || name == "lower") &&
-                   is_in_class("alpha", c).value_or(false));
-          at = close + 2;
-          continue;
-        }
-      }
+    if (add_class(pattern, at, ignore_case, set)) {
+      continue;
     }
     if (at + 4 < pattern.size() && pattern.substr(at, 2) == "[=" &&
         pattern.substr(at + 3, 2) == "=]") {
-      found = found || (ignore_case ? lower(pattern[at + 2]) : pattern[at + 2]) == folded;
+      add_if(set, [&](char c) { return fold(c) == fold(pattern[at + 2]); });
       at += 5;
       continue;
     }
     const std::optional<char> low = bracket_character(pattern, at);
-    if (!low) {
-      return std::nullopt;
-    }
-    char high = *low;
+    std::optional<char> high = low;
     if (at + 1 < pattern.size() && pattern[at] == '-' && pattern[at + 1] != ']') {
       ++at;
-      const std::optional<char> end = bracket_character(pattern, at);
-      if (!end) {
-        return std::nullopt;
-      }
-      high = *end;
+      high = bracket_character(pattern, at);
     }
-    const auto byte = [&](char x) {
-      return static_cast<unsigned char>(ignore_case ? lower(x) : x);
-    };
-    found = found || (byte(*low) <= byte(folded) && byte(folded) <= byte(high));
+    if (!low || !high) {
+      return std::nullopt;
+    }
+    add_if(set, [&](char c) { return fold(*low) <= fold(c) && fold(c) <= fold(*high); });
   }
   return std::nullopt;
 }
@@ -144,6 +155,8 @@ Glob::Glob(std::string_view pattern, bool ignore_case) : ignore_case_(ignore_cas
     elements_.push_back(
         {Element::Kind::byte, static_cast<unsigned char>(ignore_case ? lower(c) : c), 0});
   };
+  const std::size_t close = pattern.rfind(']');
+  const std::size_t last_close = close == std::string_view::npos ? 0 : close;
   for (std::size_t at = 0; at < pattern.size();) {
     const char c = pattern[at++];
     if (c == '*') {
@@ -159,19 +172,16 @@ Glob::Glob(std::string_view pattern, bool ignore_case) : ignore_case_(ignore_cas
         add_byte(pattern[at++]);
       }
     } else if (c == '[') {
-      const std::optional<Bracket> bracket = match_bracket(pattern, at, '\0', ignore_case);
-      if (!bracket) {
+      // The search for a ']' keeps a pattern of nothing but '[' from being read once for each of
+      // them.
+      const std::optional<ByteSet> set =
+          at <= last_close ? parse_bracket(pattern, at, ignore_case) : std::nullopt;
+      if (set) {
+        elements_.push_back({Element::Kind::set, 0, sets_.size()});
+        sets_.push_back(*set);
+      } else {
         add_byte(c);  // never closed: it stands for itself
-        continue;
       }
-      std::bitset<256> set;
-      for (std::size_t byte = 0; byte < set.size(); ++byte) {
-        const auto tried = match_bracket(pattern, at, static_cast<char>(byte), ignore_case);
-        set[byte] = tried && tried->matches;
-      }
-      elements_.push_back({Element::Kind::set, 0, sets_.size()});
-      sets_.push_back(set);
-      at = bracket->end;
     } else {
       add_byte(c);
     }

@@ -94,7 +94,6 @@ class Run {
   void assign_tag(const Rule& rule, const Assignment& assignment);
   bool expand(const Rule& rule, const Assignment& assignment, std::string& out);
   void warn(const Rule& rule, std::string_view text);
-  void own_tags();
 
   const DeviceView& device_;
   const std::vector<std::string>& files_;
@@ -103,7 +102,7 @@ class Run {
   const DeviceView* selected_ = nullptr;
   std::vector<Property> properties_;
   std::vector<std::string> handlers_;
-  std::optional<std::set<std::string>> tags_;  // once a rule has changed them
+  std::set<std::string> tags_;
   std::vector<std::string> warnings_;
 };
 
@@ -205,11 +204,9 @@ std::string_view Run::device_number(std::string_view key) const {
 }
 
 bool Run::has_tag(const Pattern& pattern, const DeviceView& device) const {
-  const auto fits = [&](const std::string& tag) { return pattern.matches(tag); };
-  if (&device == &device_ && tags_) {
-    return std::any_of(tags_->begin(), tags_->end(), fits);
-  }
-  return std::any_of(device.tags().begin(), device.tags().end(), fits);
+  const std::set<std::string>& tags = &device == &device_ ? tags_ : device.tags();
+  return std::any_of(tags.begin(), tags.end(),
+                     [&](const std::string& tag) { return pattern.matches(tag); });
 }
 
 void Run::assign_env(const Rule& rule, const Assignment& assignment) {
@@ -235,29 +232,22 @@ void Run::assign_env(const Rule& rule, const Assignment& assignment) {
   properties_.push_back({assignment.name, std::move(value)});
 }
 
-void Run::own_tags() {
-  if (!tags_) {
-    tags_.emplace(device_.tags().begin(), device_.tags().end());
-  }
-}
-
 void Run::assign_tag(const Rule& rule, const Assignment& assignment) {
   std::string tag;
   if (!expand(rule, assignment, tag)) {
     return;
   }
-  own_tags();
   if (assignment.op == Op::assign) {
-    tags_->clear();
+    tags_.clear();
   }
   if (!is_valid_tag(tag)) {
     warn(rule, fmt::format("{} is not a tag (letters, digits, - and _), ignored", quote(tag)));
     return;
   }
   if (assignment.op == Op::remove) {
-    tags_->erase(tag);
+    tags_.erase(tag);
   } else {
-    tags_->insert(std::move(tag));
+    tags_.insert(std::move(tag));
   }
 }
 
@@ -305,7 +295,7 @@ bool Run::expand(const Rule& rule, const Assignment& assignment, std::string& ou
       warn(rule, fmt::format("the value of {} would be longer than {} bytes, not assigned",
                              assignment.target == Assignment::Target::tag
                                  ? std::string("TAG")
-                                 : fmt::format("ENV{{{}}}", assignment.name),
+                                 : fmt::format("ENV{{{}}}", printable(assignment.name)),
                              kMaxValue));
       return false;
     }
@@ -318,10 +308,9 @@ void Run::warn(const Rule& rule, std::string_view text) {
 }
 
 Outcome Run::finish() && {
-  own_tags();
   Outcome outcome;
   outcome.handlers = std::move(handlers_);
-  outcome.tags = *std::move(tags_);
+  outcome.tags = std::move(tags_);
   outcome.warnings = std::move(warnings_);
   for (Property& one : properties_) {
     // A name with a leading dot lives only while the rules run (udev).
@@ -359,6 +348,11 @@ std::string_view base_name(std::string_view path) {
 }
 
 }  // namespace
+
+const std::set<std::string>& DeviceView::tags() const {
+  static const std::set<std::string> kNone;
+  return kNone;
+}
 
 RuleSet RuleSet::load(std::span<const Source> sources, std::vector<Diagnostic>& diagnostics) {
   RuleSet set;

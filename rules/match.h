@@ -37,7 +37,9 @@ class DeviceView {
   [[nodiscard]] virtual std::optional<std::string_view> env(std::string_view key) const = 0;
   // The file's content; trailing newlines may stay, and only what comes before a NUL byte counts.
   [[nodiscard]] virtual std::optional<std::string_view> attr(std::string_view name) const = 0;
-  [[nodiscard]] virtual std::span<const std::string> tags() const { return {}; }
+  // What match() said about it last (Outcome::tags). Asked of the devices above only: the event's
+  // own device begins without any, as in udev, so that matching twice is like matching once.
+  [[nodiscard]] virtual const std::set<std::string>& tags() const;
   // The next device up the devpath, nullptr at the top.
   [[nodiscard]] virtual const DeviceView* parent() const { return nullptr; }
 };
@@ -45,7 +47,7 @@ class DeviceView {
 struct Outcome {
   std::vector<std::string> handlers;              // each once, in the order of the rules
   std::map<std::string, std::string> properties;  // changes by ENV{}=; an empty value: taken away
-  std::set<std::string> tags;                     // all that the device has in the end
+  std::set<std::string> tags;                     // all that the rules gave it
   std::vector<std::string> warnings;  // "FILE:LINE: …": assignments that could not be done
 
   bool operator==(const Outcome&) const = default;

@@ -93,7 +93,7 @@ constexpr std::array kSubstitutions = {
 };
 
 std::string key_text(const Token& token) {
-  return token.name ? fmt::format("{}{{{}}}", token.key, *token.name) : token.key;
+  return printable(token.name ? fmt::format("{}{{{}}}", token.key, *token.name) : token.key);
 }
 
 bool is_match(Op op) {
@@ -205,9 +205,9 @@ bool RuleParser::add_match(const Token& token, const MatchKey& key) {
   const bool is_attribute = key.key == Key::attr || key.key == Key::attrs;
   if (is_attribute) {
     if (token.name->front() == '[' || token.name->find_first_of("$%") != std::string::npos) {
-      return refuse(token, fmt::format("{} names no fixed attribute of the device itself: "
+      return refuse(token, fmt::format("\"{}\" names no fixed attribute of the device itself: "
                                        "[subsystem/kernel] and substitutions are not supported",
-                                       quote(key_text(token))));
+                                       key_text(token)));
     }
   }
   if (token.name && token.name->size() > kMaxName) {

@@ -26,9 +26,9 @@ std::string to_string(const Diagnostic& diagnostic) {
   return fmt::format("{}:{}: {}", diagnostic.file, diagnostic.line, diagnostic.text);
 }
 
-std::string quote(std::string_view text) {
+std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 60;
-  std::string out = "\"";
+  std::string out;
   for (const char c : text.substr(0, kLongest)) {
     if (c >= ' ' && c <= '~') {
       out += c;
@@ -36,7 +36,11 @@ std::string quote(std::string_view text) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  return out + (text.size() > kLongest ? "…\"" : "\"");
+  return text.size() > kLongest ? out + "…" : out;
+}
+
+std::string quote(std::string_view text) {
+  return '"' + printable(text) + '"';
 }
 
 std::string_view to_string(Op op) {

@@ -35,7 +35,8 @@ struct Diagnostic {
 // "50-lvm.rules:12: unknown key "FOO""
 [[nodiscard]] std::string to_string(const Diagnostic& diagnostic);
 
-// For messages: in double quotes, what is not printable ASCII as \xNN, cut after 60 bytes.
+// For messages: what is not printable ASCII as \xNN, cut after 60 bytes; quote() in double quotes.
+[[nodiscard]] std::string printable(std::string_view text);
 [[nodiscard]] std::string quote(std::string_view text);
 
 enum class Op : std::uint8_t { match, nomatch, add, remove, assign, assign_final };

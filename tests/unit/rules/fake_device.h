@@ -3,11 +3,10 @@
 
 #include <map>
 #include <optional>
-#include <span>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "rules/match.h"
 
@@ -21,7 +20,7 @@ struct DeviceData {
   std::string devpath = {};
   std::map<std::string, std::string, std::less<>> env = {};
   std::map<std::string, std::string, std::less<>> attrs = {};
-  std::vector<std::string> tags = {};
+  std::set<std::string> tags = {};
 };
 
 class FakeDevice final : public DeviceView {
@@ -40,7 +39,7 @@ class FakeDevice final : public DeviceView {
   std::optional<std::string_view> attr(std::string_view name) const override {
     return find(data_.attrs, name);
   }
-  std::span<const std::string> tags() const override { return data_.tags; }
+  const std::set<std::string>& tags() const override { return data_.tags; }
   const DeviceView* parent() const override { return parent_; }
 
  private:

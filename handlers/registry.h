@@ -12,16 +12,14 @@ namespace muster {
 // Where executors find the world and our own programs; absolute paths.
 struct ExecutorSettings {
   std::string root = "/";
-  std::string bin_dir = "/usr/lib/muster/bin";  // mdadm, lvm, muster-unpack ...
-  std::string module_dir =
-      "/usr/lib/muster/modules";                   // first module tree, a folder per kernel version
-  std::string second_module_dir = "/lib/modules";  // what the medium brings
+  std::string bin_dir = "/usr/lib/muster/bin";  // muster-unpack
   std::string run_dir = "/run/muster";
   std::string init_socket = "/run/muster/init.sock";
 };
 
 [[nodiscard]] std::vector<std::unique_ptr<Policy>> make_policies();
-[[nodiscard]] std::vector<std::unique_ptr<Executor>> make_executors(
+// An error: the root cannot be opened.
+[[nodiscard]] Result<std::vector<std::unique_ptr<Executor>>> make_executors(
     const ExecutorSettings& settings);
 
 }  // namespace muster

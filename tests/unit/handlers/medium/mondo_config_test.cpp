@@ -302,8 +302,9 @@ TEST(WithValue, ChangesOneValueAndNothingElse) {
 }
 
 TEST(WithValue, RefusesWhatTheFormatCannotCarry) {
-  for (const std::string value :
-       {"", "a b", "a\nb", "\xc3\xa4", "a\t", std::string(301, 'x').c_str()}) {
+  const std::vector<std::string> values{"",         "a b", "a\nb",
+                                        "\xc3\xa4", "a\t", std::string(301, 'x')};
+  for (const std::string& value : values) {
     const auto result = with_value("media-dev x\n", "media-dev", value);
     ASSERT_FALSE(result.has_value()) << value;
     EXPECT_EQ(result.error().code, Errc::invalid);

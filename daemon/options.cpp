@@ -524,10 +524,6 @@ class Reader {
           1, 0,
           "muster.mode is given more than once, with different values: the mode is interactive");
       options_.mode = Mode::interactive;
-      mode_refused_ = true;
-    }
-    if (mode_refused_) {
-      options_.mode = Mode::interactive;
     }
   }
 
@@ -581,7 +577,6 @@ class Reader {
   TextDiagnostic place_;  // of what is being read
   std::vector<PlacedBinding> bindings_;
   std::string bindings_of_;
-  bool mode_refused_ = false;
 };
 
 std::string plain_wwn(std::string_view text) {

@@ -221,6 +221,7 @@ TEST(Options, ABrokenFileLosesOnlyItsBrokenLines) {
       {"= 5\nmedium = \"/m\"\n???\n", {1, 3}},
       {"medium = \"/m\"\n[launch\nprogram = \"x\"\nmedium = \"/n\"\n", {2}},
       {"medium = \"/m\"\nconsole = \"/dev/a\xff\"\n", {2}},
+      {"medium = \"/m\"\n[=]\nmedium = \"/n\"\n[deadlines]\n[[?\n", {2, 5}},
       {"medium = \"/m\"\nmedium = \"/n\"\n", {2}},
       {std::string(2000, 'a') + " = 1\nmedium = \"/m\"\n", {1}},
       {"a" + std::string(300, '.') + " = 1\nmedium = \"/m\"\n", {1}},

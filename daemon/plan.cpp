@@ -46,6 +46,11 @@ Plan make_plan(const nlohmann::json& facts, const nlohmann::json& medium_files) 
   if (!why.empty()) {
     plan.diagnostics.push_back({"/proc/cmdline", 0, why, 0});
   }
+  if (facts.is_object() && facts.contains("notes")) {
+    for (const auto& note : facts.at("notes")) {
+      plan.diagnostics.push_back({"musterd", 0, note.is_string() ? note.get<std::string>() : "", 0});
+    }
+  }
   plan.udevd = facts.is_object() && facts.value("udevd", false);
   plan.launch_state = text_of(facts, "launch");
   if (has(facts, "mondo-restore.cfg")) {

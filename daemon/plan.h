@@ -25,12 +25,16 @@ enum class Phase { gathering, restoring, done };
 std::string_view to_string(Phase phase);
 
 // Keys of the facts (FactsRead::facts), all optional texts unless said otherwise:
-//   "command_line"                        /proc/cmdline
-//   "muster.toml"                         our config
-//   "mondo-restore.cfg", "mountlist.txt", "i-want-my-lvm", "raidtab"   Mondo's files as the image
-//   holds them "kernel"                              uname -r "udevd" bool: a udevd runs, links are
-//   its business "launch"                              "idle", "running" or "exited": what
-//   muster-init says of mondorestore
+//   "command_line"       /proc/cmdline
+//   "muster.toml"        our config
+//   "mondo-restore.cfg", "mountlist.txt", "i-want-my-lvm", "raidtab"
+//                        Mondo's files as the image holds them
+//   "kernel"             uname -r
+//   "udevd"              bool: a udevd runs, links are its business
+//   "launch"             "idle", "running", "exited" or "failed": what muster-init says of mondorestore
+//   "start_ro"           what md_mod.start_ro was, where the module is loaded
+//   "filesystems"        /proc/filesystems
+//   "notes"              array of texts: what the daemon could not read at its start
 struct Plan {
   Options options;
   CommandLine command_line;

@@ -1,0 +1,153 @@
+// muster: asks musterd, over its control socket.
+//
+// Exit status: 0 done, 1 refused (the reason is on standard error), 2 musterd does not run, 3 the time was up.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/control.h"
+#include "daemon/json_line.h"
+#include "daemon/status_table.h"
+#include "daemon/version.h"
+
+namespace {
+
+using namespace muster;
+
+constexpr int kRefused = 1;
+constexpr int kNotRunning = 2;
+constexpr int kTimeUp = 3;
+
+constexpr const char* kExamples = R"(Examples:
+  muster status             what is there, and what is waited for
+  muster explain            why nothing was started yet, down to the missing part
+  muster explain /dev/md0   the same about one device
+  muster wait && echo up    until mondorestore was started
+  muster go                 start it now, or accept the proposed drives of a nuke
+  muster events             the journal as it is written)";
+
+int complain(std::string_view text, int status) {
+  fmt::print(stderr, "muster: {}\n", text);
+  return status;
+}
+
+int fail_with(const Error& error) {
+  switch (error.code) {
+    case Errc::not_found:
+      return complain(fmt::format("musterd does not run ({})", error.text), kNotRunning);
+    case Errc::timeout:
+      return complain("the time was up", kTimeUp);
+    default:
+      return complain(error.text, kRefused);
+  }
+}
+
+// One request, one answer; `show` prints it.
+template <typename Show>
+int ask(const std::string& socket, const Json& request, std::int64_t timeout_ms, Show show) {
+  std::optional<Result<Json>> answer;
+  const auto asked = ask_control(socket, request, timeout_ms, [&](std::string_view line) {
+    answer = object_from_line(line);
+    return false;
+  });
+  if (!asked) {
+    return fail_with(asked.error());
+  }
+  if (!answer) {
+    return complain("musterd ended before it answered", kNotRunning);
+  }
+  if (!*answer) {
+    return complain("musterd's answer cannot be read: " + answer->error().text, kRefused);
+  }
+  const Json& json = **answer;
+  if (json.contains("error")) {
+    return complain(json.value("error", std::string()), kRefused);
+  }
+  show(json);
+  return std::fflush(stdout) == 0 ? EXIT_SUCCESS : kRefused;
+}
+
+int follow_events(const std::string& socket) {
+  const auto asked = ask_control(socket, {{"command", "events"}}, 0, [](std::string_view line) {
+    fmt::print("{}\n", line);
+    return std::fflush(stdout) == 0;
+  });
+  return asked ? EXIT_SUCCESS : fail_with(asked.error());
+}
+
+void show_text(const Json& answer) {
+  if (const auto text = answer.find("text"); text != answer.end() && text->is_string()) {
+    std::string line = text->get<std::string>();
+    if (!line.ends_with('\n')) {
+      line += '\n';
+    }
+    fmt::print("{}", line);
+  } else {
+    fmt::print("{}\n", answer.dump(2, ' ', false, Json::error_handler_t::replace));
+  }
+}
+
+void show_json(const Json& answer) {
+  fmt::print("{}\n", answer.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string socket = "/run/muster/control";
+  bool json = false;
+  double timeout_s = 0;
+  std::vector<std::string> words;
+  CLI::App app{"Asks musterd what it does, why it waits, and tells it what to do.", "muster"};
+  app.set_version_flag("--version", std::string(kVersion));
+  app.footer(kExamples);
+  app.add_option("--control", socket, "musterd's socket")->capture_default_str();
+  app.require_subcommand(1);
+
+  auto* status = app.add_subcommand("status", "what is there, and what is waited for");
+  status->add_flag("--json", json, "for programs");
+  auto* wait = app.add_subcommand("wait", "returns once mondorestore was started");
+  wait->add_option("--timeout", timeout_s, "give up after so many seconds (exit status 3)")
+      ->check(CLI::NonNegativeNumber);
+  auto* explain = app.add_subcommand("explain", "the chain down to what is missing");
+  explain->add_option("subject", words, "a device, an array, a volume ...")->expected(0, 1);
+  explain->add_flag("--json", json, "for programs");
+  auto* events = app.add_subcommand("events", "the journal as it is written, a JSON object a line");
+  // What handlers understand; they say what they did in "text".
+  const std::vector<std::pair<const char*, const char*>> kPlain = {
+      {"go", "start mondorestore now, or accept the proposed drives of a nuke"},
+      {"use", "take this medium: a device or a path"},
+      {"drivers", "devices and their drivers; what has none"},
+      {"assemble", "put an array or a volume together after the launch, too"},
+      {"release", "take an array or a volume down"},
+      {"launch-state", "whether mondorestore was started, and how it ended"}};
+  for (const auto& [name, help] : kPlain) {
+    auto* command = app.add_subcommand(name, help);
+    command->add_option("subject", words, "what it is about")->expected(0, 1);
+    command->add_flag("--json", json, "for programs");
+  }
+  CLI11_PARSE(app, argc, argv);
+
+  const std::string subject = words.empty() ? std::string() : words.front();
+  if (status->parsed()) {
+    return ask(socket, {{"command", "status"}}, 0, [&](const Json& answer) {
+      json ? show_json(answer) : static_cast<void>(fmt::print("{}", status_table(answer)));
+    });
+  }
+  if (wait->parsed()) {
+    const auto timeout_ms = static_cast<std::int64_t>(timeout_s * 1000);
+    return ask(socket, {{"command", "wait"}}, timeout_ms, [](const Json&) {});
+  }
+  if (events->parsed()) {
+    return follow_events(socket);
+  }
+  const std::string command = app.get_subcommands().front()->get_name();
+  return ask(socket, {{"command", command}, {"subject", subject}}, 0,
+             [&](const Json& answer) { json ? show_json(answer) : show_text(answer); });
+}

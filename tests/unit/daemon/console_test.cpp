@@ -1,0 +1,93 @@
+#include "daemon/console.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <poll.h>
+
+#include <array>
+#include <cstdlib>
+
+namespace muster {
+namespace {
+
+using Mode = BoardPainter::Mode;
+
+TEST(BoardPainter, LinesAreWrittenOnceEach) {
+  BoardPainter painter(Mode::lines, 24, 80);
+  EXPECT_EQ(painter.paint("a\nb\n"), "muster: a\r\nmuster: b\r\n");
+  EXPECT_EQ(painter.paint("a\nb\n"), "");
+  EXPECT_EQ(painter.paint("a\nc\n"), "muster: c\r\n");
+  EXPECT_EQ(painter.paint("c\na\n"), "");  // only moved
+  EXPECT_EQ(painter.paint("a\nb"), "muster: b\r\n");
+  painter.forget();
+  EXPECT_EQ(painter.paint("a\nb"), "muster: a\r\nmuster: b\r\n");
+}
+
+TEST(BoardPainter, AScreenIsPaintedInPlace) {
+  BoardPainter painter(Mode::whole, 4, 10);
+  EXPECT_EQ(painter.paint("a\nb\n"), "\x1b[H\x1b[2Ja\x1b[K\r\nb\x1b[K\r\n\x1b[J");
+  EXPECT_EQ(painter.paint("a\nb\n"), "");
+  EXPECT_EQ(painter.paint("c\n"), "\x1b[Hc\x1b[K\r\n\x1b[J");
+  painter.forget();
+  EXPECT_EQ(painter.paint("c\n"), "\x1b[H\x1b[2Jc\x1b[K\r\n\x1b[J");
+}
+
+TEST(BoardPainter, NeverScrollsAndNeverWraps) {
+  BoardPainter painter(Mode::whole, 3, 4);
+  EXPECT_EQ(painter.paint("12345\n\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\nthird\n"),
+            "\x1b[H\x1b[2J1234\x1b[K\r\n\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\x1b[K\r\n\x1b[J");
+}
+
+TEST(SlowWriter, NobodyWaitsForABlockedReader) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  Fd read_end(ends[0]);
+  SlowWriter writer{Fd(ends[1])};
+  // Far more than a pipe holds: none of these calls returns late, or this test never ends.
+  for (int i = 0; i < 100; ++i) {
+    writer.write(std::string(16 * 1024, 'x'));
+  }
+  EXPECT_FALSE(writer.idle());
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (text.find("dropped here\n") == std::string::npos) {
+    const ssize_t got = ::read(read_end.get(), buffer.data(), buffer.size());
+    ASSERT_GT(got, 0);
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  EXPECT_THAT(text, ::testing::ContainsRegex("muster: [0-9]+ messages were dropped here\n$"));
+}
+
+TEST(SlowWriter, WritesWhatIsLeftAtItsEnd) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const Fd read_end(ends[0]);
+  {
+    SlowWriter writer{Fd(ends[1])};
+    writer.write("one\n");
+    writer.write("two\n");
+  }
+  std::array<char, 64> buffer;
+  const ssize_t got = ::read(read_end.get(), buffer.data(), buffer.size());
+  EXPECT_EQ(std::string_view(buffer.data(), static_cast<std::size_t>(got)), "one\ntwo\n");
+}
+
+TEST(Console, ATerminalWindowIsPaintedAPipeIsNot) {
+  const Fd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(terminal);
+  ASSERT_EQ(::grantpt(terminal.get()), 0);
+  ASSERT_EQ(::unlockpt(terminal.get()), 0);
+  const std::string name = ::ptsname(terminal.get());
+  ::setenv("TERM", "xterm", 1);
+  const auto window = open_console(name);
+  ASSERT_TRUE(window) << window.error().text;
+  EXPECT_EQ(window->mode, Mode::whole);
+  ::setenv("TERM", "dumb", 1);
+  EXPECT_EQ(open_console(name)->mode, Mode::lines);
+  EXPECT_EQ(open_console("/dev/null")->mode, Mode::lines);
+  EXPECT_EQ(open_console("/nonexistent").error().text,
+            "console /nonexistent: No such file or directory");
+}
+
+}  // namespace
+}  // namespace muster

@@ -1,0 +1,157 @@
+#include "daemon/journal.h"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "daemon/json_line.h"
+#include "tests/support/temp_tree.h"
+
+namespace muster {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::StartsWith;
+using testing::TempTree;
+
+JournalWriter open(const std::string& path, std::size_t limit = JournalWriter::kLimit) {
+  auto writer = JournalWriter::open(path, {{"muster", "1"}, {"kernel", "6.1"}}, limit);
+  EXPECT_TRUE(writer);
+  return std::move(*writer);
+}
+
+void write(JournalWriter& writer, const std::string& line) {
+  writer.add(line);
+  EXPECT_TRUE(writer.flush());
+}
+
+constexpr const char* kHeader = R"({"journal":1,"kernel":"6.1","muster":"1","segment":1})";
+
+std::vector<std::string> names_in(const TempTree& tree) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(tree.path())) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(JournalWriter, BeginsWithItsHeaderAndWritesBatches) {
+  const TempTree tree;
+  auto writer = open(tree.path("/run/muster/journal.jsonl"));
+  writer.add("{\"a\":1}");
+  writer.add("{\"b\":2}");
+  EXPECT_EQ(tree.text("/run/muster/journal.jsonl"), std::string(kHeader) + "\n");
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(tree.text("/run/muster/journal.jsonl"),
+            std::string(kHeader) + "\n{\"a\":1}\n{\"b\":2}\n");
+}
+
+TEST(JournalWriter, AnEarlierJournalIsKeptUnderTheNextNumber) {
+  TempTree tree;
+  tree.file("/journal.jsonl", "first\n").file("/journal.jsonl.1", "segment\n");
+  { auto writer = open(tree.path("/journal.jsonl")); }
+  EXPECT_EQ(tree.text("/journal.1.jsonl"), "first\n");
+  EXPECT_EQ(tree.text("/journal.1.jsonl.1"), "segment\n");
+  { auto writer = open(tree.path("/journal.jsonl")); }
+  EXPECT_EQ(tree.text("/journal.2.jsonl"), std::string(kHeader) + "\n");
+  EXPECT_THAT(names_in(tree), ElementsAre("journal.1.jsonl", "journal.1.jsonl.1", "journal.2.jsonl",
+                                          "journal.jsonl"));
+}
+
+TEST(JournalWriter, OfVeryManyJournalsTheFirstAndTheLastStay) {
+  TempTree tree;
+  for (int i = 0; i < 30; ++i) {
+    auto writer = open(tree.path("/journal.jsonl"));
+    write(writer, "{\"number\":" + std::to_string(i) + "}");
+  }
+  const auto names = names_in(tree);
+  EXPECT_EQ(names.size(), 17);  // eight, eight, and the present one
+  EXPECT_THAT(tree.text("/journal.1.jsonl"), ::testing::HasSubstr("\"number\":0}"));
+  EXPECT_THAT(tree.text("/journal.8.jsonl"), ::testing::HasSubstr("\"number\":7}"));
+  EXPECT_THAT(tree.text("/journal.22.jsonl"), ::testing::HasSubstr("\"number\":21}"));
+  EXPECT_THAT(tree.text("/journal.29.jsonl"), ::testing::HasSubstr("\"number\":28}"));
+  EXPECT_FALSE(std::filesystem::exists(tree.path("/journal.9.jsonl")));
+}
+
+TEST(JournalWriter, AtTheLimitANewSegmentBegins) {
+  const TempTree tree;
+  auto writer = open(tree.path("/j.jsonl"), 200);
+  const std::string line = "{\"x\":\"" + std::string(80, 'x') + "\"}";
+  write(writer, line);
+  EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl"));
+  write(writer, line);
+  EXPECT_EQ(tree.text("/j.jsonl.1"), std::string(kHeader) + "\n" + line + "\n");
+  EXPECT_THAT(tree.text("/j.jsonl"), StartsWith(R"({"journal":1,"kernel":"6.1","muster":"1","segment":2})"));
+  write(writer, line);
+  EXPECT_THAT(tree.text("/j.jsonl.1"), ::testing::HasSubstr("\"segment\":2"));
+  EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl", "j.jsonl.1"));
+}
+
+TEST(JournalWriter, WhatCannotBeWrittenIsAnErrorThatNamesTheFile) {
+  EXPECT_EQ(JournalWriter::open("/proc/muster/journal.jsonl", {}).error().text,
+            "journal /proc/muster/journal.jsonl: No such file or directory");
+  const auto full = JournalWriter::open("/dev/full", {});
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().text, "journal /dev/full: No space left on device");
+}
+
+TEST(JournalReader, GivesLinesWithTheirNumbers) {
+  TempTree tree;
+  tree.file("/j", "{\"a\":1}\n{\"b\":\"\\n\"}\n");
+  auto reader = JournalReader::open(tree.path("/j"));
+  ASSERT_TRUE(reader);
+  const auto first = reader->next().value().value();
+  EXPECT_EQ(first.number, 1);
+  EXPECT_EQ(first.json, Json({{"a", 1}}));
+  const auto second = reader->next().value().value();
+  EXPECT_EQ(second.number, 2);
+  EXPECT_EQ(second.json, Json({{"b", "\n"}}));
+  EXPECT_FALSE(reader->next().value());
+  EXPECT_FALSE(reader->cut_off());
+  EXPECT_EQ(JournalReader::open("/nonexistent").error().text,
+            "/nonexistent: No such file or directory");
+}
+
+TEST(JournalReader, LinesLongerThanABufferAndACutOffEnd) {
+  TempTree tree;
+  const std::string longer(300'000, 'y');
+  tree.file("/j", "{\"a\":\"" + longer + "\"}\n{\"b\":1}\n{\"cut\":");
+  auto reader = JournalReader::open(tree.path("/j")).value();
+  EXPECT_EQ(reader.next().value().value().json["a"], longer);
+  EXPECT_EQ(reader.next().value().value().json["b"], 1);
+  EXPECT_FALSE(reader.next().value());
+  EXPECT_TRUE(reader.cut_off());
+}
+
+TEST(JournalReader, ABadLineIsNamedAndTheNextOneIsRead) {
+  TempTree tree;
+  tree.file("/j", "{\"a\":1}\nnot json\n[1]\n\xff\n" + std::string(100, '[') + "\n{\"b\":1}\n");
+  auto reader = JournalReader::open(tree.path("/j")).value();
+  EXPECT_TRUE(reader.next());
+  EXPECT_EQ(reader.next().error().text, "line 2: not JSON");
+  EXPECT_EQ(reader.next().error().text, "line 3: not a JSON object");
+  EXPECT_EQ(reader.next().error().text, "line 4: not JSON");
+  EXPECT_EQ(reader.next().error().text, "line 5: nested more than 64 deep");
+  EXPECT_EQ(reader.next().value().value().number, 6);
+}
+
+TEST(JournalReader, ALineWithoutEndIsNotRead) {
+  TempTree tree;
+  tree.file("/j", std::string(JournalReader::kMaxLine + 100'000, '{'));
+  auto reader = JournalReader::open(tree.path("/j")).value();
+  EXPECT_EQ(reader.next().error().text, "line 1: longer than 16777216 bytes");
+  EXPECT_FALSE(reader.next().value());
+}
+
+TEST(JsonLine, IsAlwaysValidUtf8) {
+  EXPECT_EQ(to_line({{"a", "\xff\xc3\xa9"}}), "{\"a\":\"\xef\xbf\xbd\xc3\xa9\"}");
+  EXPECT_TRUE(object_from_line(to_line({{"a", std::string("\0\x1b\xc0\n", 4)}})));
+}
+
+TEST(JsonLine, BracketsInStringsAreNoNesting) {
+  EXPECT_TRUE(object_from_line("{\"a\":\"" + std::string(1000, '[') + "\\\"[\"}"));
+}
+
+}  // namespace
+}  // namespace muster

@@ -1,0 +1,225 @@
+#include "daemon/workers.h"
+
+#include <gmock/gmock.h>
+
+#include <condition_variable>
+#include <future>
+#include <map>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+
+namespace muster {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
+
+// An executor whose calls hang until the test lets them go. What it shares with the test outlives both.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::string> started;
+  std::set<std::string> open;
+  bool all_open = false;
+
+  void pass(const std::string& subject) {
+    std::unique_lock lock(mutex);
+    started.push_back(subject);
+    changed.notify_all();
+    changed.wait(lock, [&] { return all_open || open.contains(subject); });
+  }
+  void let(const std::string& subject) {
+    const std::lock_guard lock(mutex);
+    open.insert(subject);
+    changed.notify_all();
+  }
+  void let_all() {
+    const std::lock_guard lock(mutex);
+    all_open = true;
+    changed.notify_all();
+  }
+  std::vector<std::string> wait_started(std::size_t count) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return started.size() >= count; });
+    return started;
+  }
+};
+
+class GateExecutor final : public Executor {
+ public:
+  explicit GateExecutor(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+  [[nodiscard]] std::string_view name() const override { return "gate"; }
+  [[nodiscard]] Result<Json> run(const Effect& effect) override {
+    if (effect.verb == "throw") {
+      throw std::runtime_error("thrown");
+    }
+    if (effect.verb == "fail") {
+      return fail(Errc::busy, "in use");
+    }
+    gate_->pass(effect.subject);
+    return Json{{"subject", effect.subject}};
+  }
+
+ private:
+  std::shared_ptr<Gate> gate_;
+};
+
+class WorkersTest : public ::testing::Test {
+ protected:
+  ~WorkersTest() override { gate_->let_all(); }
+
+  void start(std::size_t threads) {
+    std::vector<std::unique_ptr<Executor>> executors;
+    executors.push_back(std::make_unique<GateExecutor>(gate_));
+    workers_.emplace(
+        std::move(executors),
+        [this](Event event) {
+          const std::lock_guard lock(mutex_);
+          if (const auto* done = std::get_if<EffectDone>(&event.body)) {
+            done_.emplace(done->id, *done);
+            order_.push_back("done " + std::to_string(done->id));
+          } else {
+            order_.push_back("late " + std::to_string(std::get<EffectLate>(event.body).id));
+          }
+          arrived_.notify_all();
+        },
+        threads);
+  }
+  void run(EffectId id, std::string subject, std::string lane = {}, std::int64_t deadline_ms = 0,
+           std::string verb = "pass", std::string handler = "gate") {
+    workers_->run({.id = id,
+                   .handler = std::move(handler),
+                   .verb = std::move(verb),
+                   .subject = std::move(subject),
+                   .arguments = Json::object(),
+                   .deadline_ms = deadline_ms,
+                   .lane = std::move(lane)});
+  }
+  std::vector<std::string> wait(std::size_t events) {
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [&] { return order_.size() >= events; });
+    return order_;
+  }
+
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::map<EffectId, EffectDone> done_;
+  std::vector<std::string> order_;
+  std::optional<Workers> workers_;
+};
+
+TEST_F(WorkersTest, ResultsErrorsExceptionsAndUnknownHandlersComeBack) {
+  start(2);
+  gate_->let_all();
+  run(1, "a");
+  run(2, "b", {}, 0, "fail");
+  run(3, "c", {}, 0, "throw");
+  run(4, "d", {}, 0, "pass", "nobody");
+  EXPECT_THAT(wait(4), UnorderedElementsAre("done 1", "done 2", "done 3", "done 4"));
+  EXPECT_TRUE(done_.at(1).ok);
+  EXPECT_EQ(done_.at(1).result, Json({{"subject", "a"}}));
+  EXPECT_FALSE(done_.at(2).ok);
+  EXPECT_EQ(done_.at(2).error, "in use");
+  EXPECT_EQ(done_.at(2).code, Errc::busy);
+  EXPECT_FALSE(done_.at(3).ok);
+  EXPECT_EQ(done_.at(3).error, "internal error in handler 'gate': thrown");
+  EXPECT_FALSE(done_.at(4).ok);
+  EXPECT_EQ(done_.at(4).error, "no executor for handler 'nobody'");
+  EXPECT_EQ(done_.at(4).code, Errc::unsupported);
+}
+
+TEST_F(WorkersTest, SideBySideUpToTheNumberOfThreadsThenInOrder) {
+  start(2);
+  run(1, "a");
+  run(2, "b");
+  EXPECT_THAT(gate_->wait_started(2), UnorderedElementsAre("a", "b"));
+  run(3, "c");
+  run(4, "d");
+  EXPECT_EQ(workers_->counts().queued, 2);
+  EXPECT_EQ(workers_->counts().running, 2);
+  gate_->let("a");
+  EXPECT_EQ(gate_->wait_started(3).back(), "c");
+  gate_->let("c");
+  EXPECT_EQ(gate_->wait_started(4).back(), "d");
+  EXPECT_THAT(wait(2), ElementsAre("done 1", "done 3"));
+}
+
+TEST_F(WorkersTest, OneLaneIsOneAfterTheOther) {
+  start(4);
+  run(1, "a1", "a");
+  run(2, "a2", "a");
+  run(3, "a3", "a");
+  run(4, "b1", "b");
+  EXPECT_THAT(gate_->wait_started(2), UnorderedElementsAre("a1", "b1"));
+  EXPECT_EQ(workers_->counts().queued, 2);
+  gate_->let("a3");
+  gate_->let("a1");
+  EXPECT_EQ(gate_->wait_started(3).back(), "a2");
+  EXPECT_THAT(wait(1), ElementsAre("done 1"));
+  gate_->let("a2");
+  EXPECT_THAT(wait(3), ElementsAre("done 1", "done 2", "done 3"));
+  run(5, "a4", "a");  // the lane is free again
+  EXPECT_EQ(gate_->wait_started(5).back(), "a4");
+}
+
+TEST_F(WorkersTest, ALateEffectCostsItsThreadAndNobodyElsesTime) {
+  start(1);
+  run(1, "hung", "lane", 1);
+  EXPECT_THAT(wait(1), ElementsAre("late 1"));
+  EXPECT_EQ(workers_->counts().stuck, 1);
+  EXPECT_EQ(workers_->counts().running, 1);
+  gate_->let("next");
+  run(2, "next");
+  EXPECT_THAT(wait(2), ElementsAre("late 1", "done 2"));
+  // Its lane is held all the same.
+  gate_->let("behind");
+  run(3, "behind", "lane");
+  EXPECT_EQ(workers_->counts().queued, 1);
+  gate_->let("hung");
+  EXPECT_THAT(wait(4), ElementsAre("late 1", "done 2", "done 1", "done 3"));
+  // The thread that was written off is gone, its replacement works.
+  run(4, "last");
+  EXPECT_EQ(gate_->wait_started(4).back(), "last");
+  EXPECT_EQ(workers_->counts().stuck, 0);
+  EXPECT_EQ(workers_->counts().running, 1);
+}
+
+TEST_F(WorkersTest, ManyHangWithoutHoldingUpOneThatDoesNot) {
+  start(2);
+  for (EffectId id = 1; id <= 20; ++id) {
+    run(id, "hung" + std::to_string(id), {}, 1);
+  }
+  gate_->let("free");
+  run(21, "free");
+  EXPECT_EQ(wait(21).size(), 21);
+  EXPECT_TRUE(done_.at(21).ok);
+  EXPECT_EQ(workers_->counts().stuck, 20);
+  gate_->let_all();
+  EXPECT_EQ(wait(41).size(), 41);
+}
+
+TEST_F(WorkersTest, OneInTimeIsNotLate) {
+  start(1);
+  gate_->let_all();
+  run(1, "a", {}, 3'600'000);
+  run(2, "b", {}, 3'600'000);
+  EXPECT_THAT(wait(2), ElementsAre("done 1", "done 2"));
+  EXPECT_EQ(workers_->counts().stuck, 0);
+}
+
+TEST_F(WorkersTest, TheEndDoesNotWaitForWhatHangs) {
+  start(2);
+  run(1, "hung");
+  run(2, "late", {}, 1);
+  EXPECT_THAT(wait(1), ElementsAre("late 2"));
+  static_cast<void>(gate_->wait_started(2));
+  workers_.reset();
+  gate_->let_all();
+  const std::lock_guard lock(mutex_);
+  EXPECT_THAT(order_, ElementsAre("late 2"));
+}
+
+}  // namespace
+}  // namespace muster

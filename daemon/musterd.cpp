@@ -38,7 +38,6 @@ struct Settings {
   std::string control = "/run/muster/control";
   std::string init_socket = init::kSocketPath;
   std::string bin_dir = ExecutorSettings{}.bin_dir;
-  std::string module_dir = ExecutorSettings{}.module_dir;
   std::size_t workers = Workers::kThreads;
   std::string console;  // empty: the configured one under muster-init, else a terminal we were started on
   bool no_board = false;
@@ -122,8 +121,11 @@ class Daemon {
     // Before any uevent: nothing can be decided before the plan is known.
     loop_.post(EventBody(FactsRead{std::move(facts)}));
     const auto deliver = [this](Event event) { loop_.post(std::move(event)); };
-    workers_ = std::make_unique<Workers>(make_executors(executor_settings()), deliver,
-                                         settings_.workers);
+    auto executors = make_executors(executor_settings());
+    if (!executors) {
+      return tl::unexpected(executors.error());
+    }
+    workers_ = std::make_unique<Workers>(std::move(*executors), deliver, settings_.workers);
     source_ = std::make_unique<UeventSource>(root_, std::move(*monitor),
         std::vector<std::string>(attributes.begin(), attributes.end()), deliver);
     source_->start();
@@ -159,7 +161,6 @@ class Daemon {
     ExecutorSettings settings;
     settings.root = settings_.root;
     settings.bin_dir = settings_.bin_dir;
-    settings.module_dir = settings_.module_dir;
     settings.init_socket = settings_.init_socket;
     return settings;
   }
@@ -299,8 +300,6 @@ int main(int argc, char** argv) {
   app.add_option("--control", settings.control, "the socket for `muster`")->capture_default_str();
   app.add_option("--init", settings.init_socket, "muster-init's socket")->capture_default_str();
   app.add_option("--bin-dir", settings.bin_dir, "our own programs")->capture_default_str();
-  app.add_option("--module-dir", settings.module_dir, "our own kernel modules")
-      ->capture_default_str();
   app.add_option("--workers", settings.workers, "threads for blocking work")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

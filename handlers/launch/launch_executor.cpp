@@ -283,7 +283,7 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
     request.argv.push_back(argument.get<std::string>());
   }
   // From here on arrays are mondorestore's: what it starts must not come up read-only.
-  if (auto restored = md::restore_start_ro(root_); !restored) {
+  if (auto restored = md::clear_start_ro(root_); !restored) {
     return tl::unexpected(restored.error());
   }
   auto reply = init->ask(request);

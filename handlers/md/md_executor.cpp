@@ -24,7 +24,6 @@ namespace {
 constexpr std::int64_t kHighestNumber = (1 << 20) - 1;  // of the kernel's minor numbers
 constexpr std::int64_t kFirstFree = 127;                // where mdadm starts to count down, too
 constexpr std::int64_t kLastFree = 511;                 // and where it goes on, above 127
-constexpr const char* kStartRo = "/sys/module/md_mod/parameters/start_ro";
 constexpr const char* kNewArray = "/sys/module/md_mod/parameters/new_array";
 
 struct KernelVersion {
@@ -84,7 +83,7 @@ Errc code_of(int error) {
 
 Result<Json> MdExecutor::run(const Effect& effect) {
   if (effect.verb == "start_ro") {
-    return start_ro(effect);
+    return start_ro();
   }
   if (effect.verb == "assemble") {
     return assemble(effect);
@@ -107,22 +106,11 @@ std::string MdExecutor::attribute(const std::string& kernel, const std::string& 
           .value_or(std::string{}));
 }
 
-Result<Json> MdExecutor::start_ro(const Effect& effect) {
-  Arguments arguments(effect);
-  const std::string value = arguments.text("value");
-  if (auto status = arguments.status(); !status) {
-    return tl::unexpected(status.error());
-  }
-  const auto before = root_.read_file(kStartRo, kMaxAttribute);
-  if (!before) {
-    return tl::unexpected(before.error());
-  }
-  // What it was is remembered across lives of the daemon, for the launch.
-  if (auto written = value == "1" ? set_start_ro(root_) : root_.write_file(kStartRo, value);
-      !written) {
+Result<Json> MdExecutor::start_ro() {
+  if (auto written = set_start_ro(root_); !written) {
     return tl::unexpected(written.error());
   }
-  return Json{{"before", attribute_text(*before)}};
+  return Json::object();
 }
 
 Result<MdExecutor::Array> MdExecutor::make_array(std::int64_t number) const {

@@ -39,7 +39,7 @@ class MdExecutor : public Executor {
     Fd fd;
   };
 
-  Result<Json> start_ro(const Effect& effect);
+  Result<Json> start_ro();
   Result<Json> assemble(const Effect& effect);
   Result<Json> stop(const Effect& effect);
   Result<Json> mdadm_assemble(const Effect& effect);

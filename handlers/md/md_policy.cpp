@@ -505,7 +505,7 @@ void MdPolicy::consider(Array& array, Context& context) {
   if (start_ro_ != StartRo::set) {
     if (start_ro_ == StartRo::unset) {
       start_ro_ = StartRo::setting;
-      context.want("start_ro", "md_mod.start_ro", {{"value", "1"}}, world.plan().tool_ms());
+      context.want("start_ro", "md_mod.start_ro", Json::object(), world.plan().tool_ms());
     }
     show(array,
          start_ro_ == StartRo::failed ? "md_mod.start_ro cannot be set: a start could write"

@@ -6,10 +6,10 @@
 
 namespace muster::md {
 
-// Sets it, and remembers what it was before the first time in /run/muster, where a later life of the daemon finds it.
 [[nodiscard]] Result<void> set_start_ro(const Root& root);
 
-// Puts back what it was. Nothing to do if it was never set.
-[[nodiscard]] Result<void> restore_start_ro(const Root& root);
+// The kernel's default, whatever modprobe.d said (Debian's mdadm package ships start_ro=1): mondorestore must find its
+// arrays writable at once. Nothing to do where md is not loaded.
+[[nodiscard]] Result<void> clear_start_ro(const Root& root);
 
 }  // namespace muster::md

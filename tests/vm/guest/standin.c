@@ -6,6 +6,7 @@
  * then the medium (umount, mount again by its fixed name, as mondorestore does), then the devices.
  *
  *   vmtest.hash=/dev/vg/lv,...     devices and files whose content is hashed
+ *   vmtest.hidden=REGEX            devices that lvm is not to look at here, because they hang
  *   vmtest.do=WORD[,WORD...]       result:N  print "Execution run ended; result=N", exit N & 255  (default result:0)
  *                                  crash     die of SIGSEGV
  *                                  hang      wait until /vmtest/release exists, then go on
@@ -641,9 +642,14 @@ int main(int argc, char **argv)
 		report_links();
 		report_medium();
 		report_hashes();
-		report_command("lvs", "lvm lvs --reportformat json -o lv_name,vg_name,lv_attr,lv_uuid,lv_active,segtype,devices "
+		if (*word("vmtest.hidden")) {
+			char filter[256];
+			snprintf(filter, sizeof filter, "--config=devices/filter=[\"r|%s|\"]", word("vmtest.hidden"));
+			setenv("SEEN", filter, 1);
+		}
+		report_command("lvs", "lvm lvs $SEEN --reportformat json -o lv_name,vg_name,lv_attr,lv_uuid,lv_active,segtype,devices "
 				      "2>/vmtest/lvs.err");
-		report_command("vgs", "lvm vgs --reportformat json -o vg_name,vg_uuid,vg_attr,vg_missing_pv_count,vg_seqno "
+		report_command("vgs", "lvm vgs $SEEN --reportformat json -o vg_name,vg_uuid,vg_attr,vg_missing_pv_count,vg_seqno "
 				      "2>/vmtest/vgs.err");
 		report_command("lvm_says", "cat /vmtest/lvs.err /vmtest/vgs.err");
 		report_command("mdadm", "for m in /sys/block/md[0-9]*; do [ -d $m ] && echo ARRAY=${m##*/} && mdadm --detail --export /dev/${m##*/}; done");

@@ -1,0 +1,48 @@
+#include "handlers/launch/drive_nodes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace muster::launch {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+TEST(DriveNodes, NothingIsMadeWhereTheKernelsNamesAreRight) {
+  const auto nodes = nodes_for({{"/dev/sda", {8, 0}, "sda"}, {"/dev/nvme0n1", {259, 0}, "nvme0n1"}});
+  ASSERT_TRUE(nodes);
+  EXPECT_THAT(*nodes, IsEmpty());
+}
+
+TEST(DriveNodes, SwappedDrivesGetEachOthersNumbersAlsoForPartitionsToCome) {
+  const auto nodes = nodes_for({{"/dev/sda", {8, 16}, "sdb"}, {"/dev/sdb", {8, 0}, "sda"}});
+  ASSERT_TRUE(nodes);
+  EXPECT_THAT(*nodes, SizeIs(32));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/sda", {8, 16}}));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/sda15", {8, 31}}));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/sdb1", {8, 1}}));
+}
+
+TEST(DriveNodes, ADriveWithoutFixedPartitionNumbersIsRefused) {
+  const auto nodes = nodes_for({{"/dev/sda", {259, 0}, "nvme0n1"}});
+  ASSERT_FALSE(nodes);
+  EXPECT_THAT(nodes.error().text, HasSubstr("/dev/sda is bound to nvme0n1"));
+}
+
+TEST(DriveNodes, PartitionNamesAsTheKernelMakesThem) {
+  EXPECT_EQ(partition_name("/dev/sda", 3), "/dev/sda3");
+  EXPECT_EQ(partition_name("/dev/nvme0n1", 3), "/dev/nvme0n1p3");
+  EXPECT_EQ(partition_name("/dev/cciss/c0d0", 1), "/dev/cciss/c0d0p1");
+}
+
+TEST(DriveNodes, TheFilterAdmitsThePlansDrivesAndNothingElse) {
+  EXPECT_EQ(lvm_filter({"/dev/sda"}),
+            R"([ "a|^/dev/sda$|", "a|^/dev/sda[0-9]+$|", "a|^/dev/md[0-9]+$|", "r|.*|" ])");
+  EXPECT_THAT(lvm_filter({"/dev/a.b"}), HasSubstr(R"(a|^/dev/a\\.b$|)"));
+}
+
+}  // namespace
+}  // namespace muster::launch

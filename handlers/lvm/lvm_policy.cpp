@@ -217,16 +217,6 @@ void LvmPolicy::refresh(const std::string& vg_uuid, Context& context) {
     if (!parsed) {
       return;
     }
-    if (group.metadata) {
-      for (const auto& [lv_name, lv] : group.lvs) {
-        if (!parsed->find_lv(lv_name) && lv.devpath.empty()) {
-          context.withdraw(thing_id(*group.metadata, lv_name));
-        }
-      }
-      std::erase_if(group.lvs, [&](const auto& entry) {
-        return !parsed->find_lv(entry.first) && entry.second.devpath.empty();
-      });
-    }
     group.metadata = std::move(*parsed);
     for (const auto& lv : group.metadata->lvs) {
       if (lv.is_visible) {
@@ -414,7 +404,7 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
     // Newer metadata that changes this LV, or a refusal that became known, takes the activation
     // back.
     const bool outdated =
-        native && !lv.made_with.empty() && (!why.empty() || arguments.dump() != lv.made_with);
+        lv.native && !lv.made_with.empty() && (!why.empty() || arguments.dump() != lv.made_with);
     if (!doomed && (!outdated || world.phase() != Phase::gathering)) {
       show(group, lv, State::ready, {}, {}, context);
       return;
@@ -597,7 +587,14 @@ void LvmPolicy::decide(Context& context) {
       volumes.push_back(lv_name);
     }
     for (const auto& lv_name : volumes) {
-      consider(group, group.lvs.at(lv_name), context);
+      auto& lv = group.lvs.at(lv_name);
+      const bool idle = lv.devpath.empty() && lv.activating == 0 && lv.removing == 0;
+      if (idle && !dm_devices_.contains(lv.dm_uuid) && !group.metadata->find_lv(lv_name)) {
+        context.withdraw(thing_id(*group.metadata, lv_name));
+        group.lvs.erase(lv_name);
+        continue;
+      }
+      consider(group, lv, context);
     }
   }
 }

@@ -125,6 +125,10 @@ void MediumPolicy::examine(Candidate& candidate, const Device& device, Context& 
   if (candidate.examining != 0 || plan.mode == Mode::expert || !type_refusal(plan).empty()) {
     return;
   }
+  // Loop devices are ours, made to look into an ISO file, or mondorestore's: the file below is the candidate.
+  if (device.kernel.starts_with("loop")) {
+    return;
+  }
   const bool disc = is_disc_filesystem(candidate.filesystem);
   if (!disc && plan.config.media_type != MediaType::iso) {
     return;

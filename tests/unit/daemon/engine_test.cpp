@@ -305,6 +305,19 @@ TEST(EngineTest, AStalePvDecidesNothingInEitherOrder) {
   }
 }
 
+TEST(EngineTest, WhatNewerMetadataChangesIsTakenBack) {
+  auto model = machine();
+  model->content(kArray, lvm_pv(kPvArray, metadata(5, "8")));
+  const auto disks = arrangement().disks;
+  model->plug(disks[5]);
+  ASSERT_EQ(model->state("lv:vg0/my-data"), "ready");  // by the only metadata there is
+  for (std::size_t i = 0; i < 3; ++i) {
+    model->plug(disks[i]);
+  }
+  EXPECT_EQ(model->count("lvm", "remove"), 1U);
+  EXPECT_EQ(model->state("lv:vg0/my-data"), "impossible");
+}
+
 TEST(EngineTest, AnUnusedPvHoldsNothingUp) {
   auto model = machine();
   model->plug(arrangement().disks[5]);

@@ -37,7 +37,7 @@ CASES.append(stack_case("drive_states", "drive empty, tray open, a blank, no bac
                                insert("discblank"), quiet(2500), insert("discforeign"), quiet(2500), insert("discother"),
                                quiet(3500), insert("disc1")]))
 
-ISO_VOLUMES = ("vgs/kept", "vgs/grown")
+ISO_VOLUMES = ("vgs/kept",)
 ISO_DISKS = [Disk("u0", "isohome", on="usb", late=True), Disk("u1", "isohome", on="usb", late=True),
              Disk("s0", "stale"), Disk("s1", "stale")]
 CASES.append(Case(

@@ -1,5 +1,5 @@
 """Volume groups that are not whole, not up to date, or not of the plain kinds."""
-from .common import Case, Disk, Medium, after, medium, recipes, witness
+from .common import Case, Disk, Medium, after, medium, quiet, recipes, witness
 
 CASES = []
 
@@ -19,14 +19,29 @@ CASES.append(plain("unused_pv_later", "the unused PV comes while everything is p
                    recipes.UNUSED_PV_BACKUP, [Disk(n, "unused", late=n != "x0") for n in ("x0", "x1", "x2")],
                    ("vgx/used", "vgx/wide"), steps=[after(1200, "plug", "x2"), after(600, "plug", "x1")]))
 
-STALE = ("vgs/kept", "vgs/grown")
+
+
+def stale_decides_nothing(stage):
+    """What the newest metadata says holds; an LV on the PV that is behind is refused by name; what is no more is not made."""
+    things = {t["id"]: t for t in stage.status()["things"]}
+    if things.get("lv:vgs/kept", {}).get("state") != "ready":
+        raise witness.Failed("vgs/kept is not up: %s" % things.get("lv:vgs/kept"))
+    grown = things.get("lv:vgs/grown", {})
+    if grown.get("state") != "impossible" or "stale" not in grown.get("why", ""):
+        raise witness.Failed("vgs/grown is not refused for its stale PV: %s" % grown)
+    if "lv:vgs/gone" in things:
+        raise witness.Failed("vgs/gone is still spoken of: %s" % things["lv:vgs/gone"])
+    nodes = stage.vm.check("ls /dev/mapper").split()
+    if "vgs-kept" not in nodes or "vgs-gone" in nodes or "vgs-grown" in nodes:
+        raise witness.Failed("device-mapper holds %s" % nodes)
+
+
 for case_name, title, order in (("stale_pv_first", "the PV whose metadata is behind comes first", ("s1", "s0")),
                                 ("stale_pv_last", "the PV whose metadata is behind comes last", ("s0", "s1"))):
     CASES.append(plain(case_name, title, recipes.STALE, recipes.STALE_BACKUP,
-                       [Disk(n, "stale", late=True) for n in ("s0", "s1")], STALE, group="stale",
-                       steps=[after(1000, "plug", order[0]), after(3000, "plug", order[1])],
-                       expect=[witness.started_once("--compare"), witness.volumes(*STALE, absent=("vgs/gone",)),
-                               witness.contents()]))
+                       [Disk(n, "stale", late=True) for n in ("s0", "s1")], (), launches=False,
+                       steps=[after(1000, "plug", order[0]), after(3000, "plug", order[1]), quiet(5000)],
+                       expect=[stale_decides_nothing]))
 
 # raid1 and thin write their own metadata when they are activated: named exceptions of "nothing is written"
 CASES.append(plain("lvm_types", "an LV of type raid1 and a thin one, which go to lvm, beside a linear one",

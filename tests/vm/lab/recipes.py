@@ -127,7 +127,7 @@ dd if=/tmp/head of=$(D s1) bs=1M count=1 conv=notrunc 2>/dev/null; sync
 STALE_BACKUP = Backup(mountlist="/dev/vgs/kept / ext3 lvm\n/dev/vgs/grown /g ext3 lvm\n")
 
 # The ISO files lie in a directory of an ext4 on an LV on a RAID1.
-ISO_BACKUP = Backup(mountlist="/dev/vgs/kept / ext3 lvm\n/dev/vgs/grown /g ext3 lvm\n", kind="iso",
+ISO_BACKUP = Backup(mountlist="/dev/vgs/kept / ext3 lvm\n", kind="iso",
                     config_extra="iso-dev /dev/vgiso/store\niso-mnt /mnt/store\nisodir /backup/web7\n")
 
 

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <mutex>
 
@@ -65,10 +66,24 @@ struct Destroy {
 };
 using Task = std::unique_ptr<dm_task, Destroy>;
 
+// Where one call makes several ioctls libdevmapper keeps only its message, which ends with the
+// errno's text.
+int error_in(const std::string& message) {
+  constexpr std::array kErrors{EBUSY,  EINVAL, ENXIO, ENODEV, ENOENT,
+                               EEXIST, ENOMEM, EIO,   EPERM,  ENOSPC};
+  for (const int error : kErrors) {
+    if (message.ends_with(std::strerror(error))) {
+      return error;
+    }
+  }
+  return 0;
+}
+
 Error refusal(std::string_view what, const Task& task) {
   const int error = task ? ::dm_task_get_errno(task.get()) : ENOMEM;
-  if (error != 0) {
-    return fail_errno(what, error).value();
+  const int known = error != 0 ? error : error_in(last_message);
+  if (known != 0) {
+    return fail_errno(what, known).value();
   }
   return Error{Errc::io,
                fmt::format("{}: {}", what, last_message.empty() ? "refused" : last_message), 0};

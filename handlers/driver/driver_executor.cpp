@@ -72,32 +72,44 @@ void replace_all(std::string& text, std::string_view what, std::string_view with
   }
 }
 
-std::string command_line_of(const Root& root) {
-  return root.read_file("/proc/cmdline", kMaxCommandLine).value_or(std::string{});
+// The names in all words "KEY=a,b" of the kernel command line; with `last_counts` only those of the
+// last such word.
+std::vector<std::string> names_on_command_line(const Root& root, std::string_view key,
+                                               bool last_counts) {
+  std::vector<std::string> names;
+  const std::string text = root.read_file("/proc/cmdline", kMaxCommandLine).value_or(std::string{});
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find_first_of(" \t\n"), rest.size());
+    std::string_view word = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (!word.starts_with(key)) {
+      continue;
+    }
+    word.remove_prefix(key.size());
+    if (last_counts) {
+      names.clear();
+    }
+    while (!word.empty()) {
+      const std::size_t comma = std::min(word.find(','), word.size());
+      names.push_back(normalised(word.substr(0, comma)));
+      word.remove_prefix(std::min(comma + 1, word.size()));
+    }
+  }
+  return names;
 }
+
+constexpr std::string_view kBlacklistKey = "modprobe.blacklist=";
+// What the kernel refuses to load whoever asks; for it the last one counts.
+constexpr std::string_view kKernelBlacklistKey = "module_blacklist=";
 
 // Where the configuration says "blacklist NAME": for the operator, so read when needed and not
 // kept.
 std::string where_blacklisted(const Root& root, const DriverSettings& settings,
                               std::string_view name) {
-  const std::string text_of_command_line = command_line_of(root);
-  std::string_view command_line = text_of_command_line;
-  while (!command_line.empty()) {
-    const std::size_t end = std::min(command_line.find_first_of(" \t\n"), command_line.size());
-    std::string_view word = command_line.substr(0, end);
-    command_line.remove_prefix(std::min(end + 1, command_line.size()));
-    constexpr std::string_view kKey = "modprobe.blacklist=";
-    if (!word.starts_with(kKey)) {
-      continue;
-    }
-    word.remove_prefix(kKey.size());
-    while (!word.empty()) {
-      const std::size_t comma = std::min(word.find(','), word.size());
-      if (normalised(word.substr(0, comma)) == name) {
-        return "blacklisted on the kernel command line (modprobe.blacklist=)";
-      }
-      word.remove_prefix(std::min(comma + 1, word.size()));
-    }
+  const auto on_command_line = names_on_command_line(root, kBlacklistKey, false);
+  if (std::find(on_command_line.begin(), on_command_line.end(), name) != on_command_line.end()) {
+    return "blacklisted on the kernel command line (modprobe.blacklist=)";
   }
   for (const std::string& dir : settings.config_dirs) {
     for (const std::string& name_of_file : root.list(dir).value_or(std::vector<std::string>{})) {
@@ -125,30 +137,6 @@ std::string where_blacklisted(const Root& root, const DriverSettings& settings,
     }
   }
   return "blacklisted";
-}
-
-// What the kernel refuses to load whoever asks.
-std::vector<std::string> kernel_blacklist(const Root& root) {
-  std::vector<std::string> names;
-  const std::string text = command_line_of(root);
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find_first_of(" \t\n"), rest.size());
-    std::string_view word = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    constexpr std::string_view kKey = "module_blacklist=";
-    if (!word.starts_with(kKey)) {
-      continue;
-    }
-    word.remove_prefix(kKey.size());
-    names.clear();  // for the kernel the last one counts
-    while (!word.empty()) {
-      const std::size_t comma = std::min(word.find(','), word.size());
-      names.push_back(normalised(word.substr(0, comma)));
-      word.remove_prefix(std::min(comma + 1, word.size()));
-    }
-  }
-  return names;
 }
 
 std::string why_refused(int error) {
@@ -227,7 +215,10 @@ class DriverExecutor::Kmod final : private ModuleKnowledge {
                                parse_softdep(text_of(::kmod_config_iter_get_value(iter.get()))));
       }
     }
-    kernel_blacklist_ = kernel_blacklist(root_);
+    for (std::string& name : names_on_command_line(root_, kBlacklistKey, false)) {
+      blacklist_.insert(std::move(name));
+    }
+    kernel_blacklist_ = names_on_command_line(root_, kKernelBlacklistKey, true);
 
     others_.clear();
     for (std::size_t i = 1; i < settings_.module_dirs.size(); ++i) {

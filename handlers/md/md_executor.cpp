@@ -119,7 +119,9 @@ Result<MdExecutor::Array> MdExecutor::make_array(std::int64_t number) const {
   for (;;) {
     const std::string kernel = fmt::format("md{}", candidate);
     int error = EEXIST;
-    if (!root_.exists("/sys/block/" + kernel)) {
+    if (is_leased(candidate)) {
+      // mdadm is about to make it
+    } else if (!root_.exists("/sys/block/" + kernel)) {
       const auto written = root_.write_file(kNewArray, kernel);
       if (written) {
         error = 0;
@@ -160,6 +162,11 @@ Result<MdExecutor::Array> MdExecutor::make_array(std::int64_t number) const {
       return fail(Errc::busy, "no number is free for another array");
     }
   }
+}
+
+bool MdExecutor::is_leased(std::int64_t number) const {
+  const std::lock_guard lock(numbers_);
+  return leased_.contains(number);
 }
 
 Result<Json> MdExecutor::assemble(const Effect& effect) {
@@ -324,7 +331,7 @@ Result<Json> MdExecutor::stop(const Effect& effect) {
 Result<Json> MdExecutor::mdadm_assemble(const Effect& effect) {
   Arguments arguments(effect);
   const std::string uuid = arguments.text("uuid");
-  std::int64_t number = arguments.number_or("number", -1);
+  const std::int64_t number = arguments.number_or("number", -1);
   std::vector<std::string> nodes;
   for (const Json& json : arguments.list("devices")) {
     Arguments device(json, "md mdadm_assemble: devices");
@@ -350,46 +357,89 @@ Result<Json> MdExecutor::mdadm_assemble(const Effect& effect) {
   if (!mdadm) {
     return tl::unexpected(mdadm.error());
   }
-  const std::lock_guard lock(numbers_);
-  if (number < 0) {
-    number = kFirstFree;
-    while (number > 0 && root_.exists(fmt::format("/sys/block/md{}", number))) {
-      --number;
-    }
+  // From here to the end of mdadm the number is ours: another effect must not take it before mdadm
+  // does.
+  const NumberLease lease(*this, number);
+  if (lease.number() < 0) {
+    return fail(Errc::busy, number < 0 ? std::string("no number is free for another array")
+                                       : fmt::format("md{}: the number is taken", number));
   }
+  return run_mdadm(*mdadm, lease.number(), uuid, nodes);
+}
+
+Result<Json> MdExecutor::run_mdadm(const std::string& mdadm, std::int64_t number,
+                                   const std::string& uuid,
+                                   const std::vector<std::string>& nodes) const {
   const std::string kernel = fmt::format("md{}", number);
-  std::vector<std::string> argv{*mdadm,          "--assemble",     "/dev/" + kernel,
-                                "--config=none", "--uuid=" + uuid, "--no-degraded"};
+  const std::string devno = fmt::format("{}:{}", MD_MAJOR, number);
+  // Without --run it starts no array that lacks members it had last time; a reshape stays where it
+  // is.
+  std::vector<std::string> argv{mdadm,           "--assemble",     "/dev/" + kernel,
+                                "--config=none", "--uuid=" + uuid, "--freeze-reshape"};
   argv.insert(argv.end(), nodes.begin(), nodes.end());
   ChildOptions options;
   options.environment = {{"LC_ALL", "C"}, {"IMSM_NO_PLATFORM", "1"}};
   if (!root_.exists("/run/udev/control")) {
     options.environment.emplace_back("MDADM_NO_UDEV", "1");
   }
+  const auto take_back = [&](Error error) {
+    // What mdadm left half made would hold the members.
+    if (const auto fd = devices_.open(devno, O_RDONLY);
+        fd && root_.exists("/sys/block/" + kernel) &&
+        ::ioctl(fd->get(), STOP_ARRAY, nullptr) != 0) {
+      error.text += fmt::format("; and it cannot be taken back: {}", std::strerror(errno));
+    }
+    return tl::unexpected(std::move(error));
+  };
   const auto output = run_tool(argv, options);
   if (!output) {
-    return tl::unexpected(output.error().within(fmt::format("{} ({})", kernel, uuid)));
+    return take_back(output.error().within(fmt::format("{} ({})", kernel, uuid)));
   }
-  Json result{{"kernel", kernel},
-              {"devno", fmt::format("{}:{}", MD_MAJOR, number)},
-              {"output", last_words(*output)}};
-  std::string state = attribute(kernel, "array_state");
+  Json result{{"kernel", kernel}, {"devno", devno}, {"output", last_words(*output)}};
+  const std::string state = attribute(kernel, "array_state");
   if (attribute(kernel, "metadata_version").starts_with("external:")) {
     // A container holds arrays of its own; they are mdadm's to start too.
     const auto volumes = run_tool(
-        {*mdadm, "--incremental", "--config=none", "--no-degraded", "/dev/" + kernel}, options);
+        {mdadm, "--incremental", "--config=none", "--no-degraded", "/dev/" + kernel}, options);
     if (!volumes) {
-      return tl::unexpected(volumes.error().within(kernel + ": volumes of the container"));
+      return take_back(volumes.error().within(kernel + ": volumes of the container"));
     }
     result["container"] = true;
     result["output"] = last_words(*output + *volumes);
   } else if (!runs(state)) {
-    return fail(Errc::io,
-                fmt::format("{} ({}): mdadm reported success, but the kernel calls it {} ({})",
-                            kernel, uuid, state.empty() ? "gone" : state, last_words(*output)));
+    return take_back(
+        Error{Errc::io,
+              fmt::format("{} ({}): mdadm reported success, but the kernel calls it {} ({})",
+                          kernel, uuid, state.empty() ? "gone" : state, last_words(*output)),
+              0});
   }
   result["state"] = state;
   return result;
+}
+
+// A number that no array has, kept from other effects for as long as this lives.
+MdExecutor::NumberLease::NumberLease(MdExecutor& owner, std::int64_t wanted) : owner_(owner) {
+  const std::lock_guard lock(owner_.numbers_);
+  const auto is_free = [&](std::int64_t number) {
+    return !owner_.leased_.contains(number) &&
+           !owner_.root_.exists(fmt::format("/sys/block/md{}", number));
+  };
+  if (wanted >= 0) {
+    number_ = is_free(wanted) ? wanted : -1;
+  } else {
+    number_ = kFirstFree;
+    while (number_ >= 0 && !is_free(number_)) {
+      --number_;
+    }
+  }
+  if (number_ >= 0) {
+    owner_.leased_.insert(number_);
+  }
+}
+
+MdExecutor::NumberLease::~NumberLease() {
+  const std::lock_guard lock(owner_.numbers_);
+  owner_.leased_.erase(number_);
 }
 
 Result<Json> MdExecutor::inspect(const Effect& effect) {

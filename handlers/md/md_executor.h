@@ -3,6 +3,7 @@
 #pragma once
 
 #include <mutex>
+#include <set>
 
 #include "handlers/block_device.h"
 #include "handlers/handler.h"
@@ -15,7 +16,7 @@ class MdExecutor : public Executor {
 
   [[nodiscard]] std::string_view name() const override { return "md"; }
 
-  // start_ro {"value": "1"} -> {"before": "0"}
+  // start_ro {} -> {}: arrays come up auto-read-only, whoever starts them
   // assemble {"uuid", "number": N or -1, "version": "1.2", "members": [{"devno", "slot"}]}
   //   -> {"kernel": "md127", "devno": "9:127", "state": "read-auto"}
   //   All members or nothing: if the kernel leaves one out, or anything else fails, what was made
@@ -39,10 +40,26 @@ class MdExecutor : public Executor {
     Fd fd;
   };
 
+  class NumberLease {
+   public:
+    NumberLease(MdExecutor& owner, std::int64_t wanted);
+    ~NumberLease();
+    NumberLease(const NumberLease&) = delete;
+    NumberLease& operator=(const NumberLease&) = delete;
+    [[nodiscard]] std::int64_t number() const { return number_; }  // -1: none
+
+   private:
+    MdExecutor& owner_;
+    std::int64_t number_ = -1;
+  };
+
   Result<Json> start_ro();
   Result<Json> assemble(const Effect& effect);
   Result<Json> stop(const Effect& effect);
   Result<Json> mdadm_assemble(const Effect& effect);
+  Result<Json> run_mdadm(const std::string& mdadm, std::int64_t number, const std::string& uuid,
+                         const std::vector<std::string>& nodes) const;
+  [[nodiscard]] bool is_leased(std::int64_t number) const;
   Result<Json> inspect(const Effect& effect);
 
   Result<Array> make_array(std::int64_t number) const;
@@ -53,7 +70,8 @@ class MdExecutor : public Executor {
 
   const BlockDevices& devices_;
   const Root& root_;
-  std::mutex numbers_;  // between looking for a free number for mdadm and its use
+  mutable std::mutex numbers_;
+  std::set<std::int64_t> leased_;  // guarded by it
 };
 
 }  // namespace muster::md

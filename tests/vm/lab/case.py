@@ -10,7 +10,7 @@ from .qemu import GuestTimeout, Machine
 from .report import Report
 from .witness import Failed, disk_hashes
 
-WORDS = ("console=ttyS0,115200 quiet loglevel=3 panic=-1 rdinit=/vmtest/agent")
+WORDS = ("console=ttyS0,115200 quiet loglevel=3 no_timer_check panic=-1 rdinit=/vmtest/agent")
 
 
 @dataclass
@@ -77,10 +77,7 @@ class Stage:
         while self.vm.now_ns() < end:
             code, text = self.vm.run("muster status --json")
             if code == 0:
-                try:
-                    status = json.loads(text)
-                except ValueError as error:
-                    raise Failed("muster status --json is not JSON: %r" % text[:300]) from error
+                status = json.loads(text)
                 if condition(status):
                     return status
             self.vm.after(200)

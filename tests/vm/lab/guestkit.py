@@ -64,7 +64,7 @@ def module_closure(kernel, names):
     return order
 
 
-def small_linux(init):
+def small_linux(init, modules=MAKER_MODULES):
     """A userland with real mdadm and lvm2 and without udevd; its modules are loaded by insmod, in order."""
     kernel = debian.kernel()
     root, _ = debian.tools()
@@ -90,7 +90,7 @@ def small_linux(init):
     tree.data("etc/lvm/lvm.conf", "activation { udev_sync=0 udev_rules=0 verify_udev_operations=1 monitoring=0 }\n"
               "devices { obtain_device_list_from_udev=0 }\nbackup { backup=0 archive=0 }\n"
               "global { event_activation=0 }\n")
-    order = module_closure(kernel, MAKER_MODULES)
+    order = module_closure(kernel, modules)
     for path in order:
         tree.file("modules/" + path, kernel.modules / path, 0o644)
     tree.data("modules/order", "".join("/modules/%s\n" % p for p in order))

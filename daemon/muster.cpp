@@ -1,6 +1,6 @@
 // muster: asks musterd, over its control socket.
 //
-// Exit status: 0 done, 1 refused (the reason is on standard error), 2 musterd does not run, 3 the time was up.
+// Exit status: 0 done, 1 refused or misspelt (the reason is on standard error), 2 musterd does not run, 3 the time was up.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -132,7 +132,11 @@ int main(int argc, char** argv) {
     command->add_option("subject", words, "what it is about")->expected(0, 1);
     command->add_flag("--json", json, "for programs");
   }
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EXIT_SUCCESS : kRefused;
+  }
 
   const std::string subject = words.empty() ? std::string() : words.front();
   if (status->parsed()) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -112,7 +113,9 @@ class Daemon {
     }
     std::set<std::string> attributes(rules.attributes().begin(), rules.attributes().end());
     attributes.insert(rules.parent_attributes().begin(), rules.parent_attributes().end());
-    engine_ = std::make_unique<Engine>(std::move(rules), make_policies());
+    auto policies = make_policies();
+    check_handlers(rules, policies);
+    engine_ = std::make_unique<Engine>(std::move(rules), std::move(policies));
     open_board();
     for (const auto& note : notes_) {
       report(note);
@@ -172,6 +175,20 @@ class Daemon {
     under_init_ = true;
     init_.follow(loop_, [this] { loop_.redraw(); });
     return {};
+  }
+
+  // A misspelt HANDLER+= would otherwise be a rule that silently does nothing, and so would a missing directory.
+  void check_handlers(const rules::RuleSet& rules,
+                      const std::vector<std::unique_ptr<Policy>>& policies) {
+    if (rules.size() == 0) {
+      notes_.push_back(fmt::format("no rules in {}", fmt::join(settings_.rules, ", ")));
+    }
+    for (const auto& handler : rules.handlers()) {
+      if (std::none_of(policies.begin(), policies.end(),
+                       [&](const auto& policy) { return policy->name() == handler; })) {
+        notes_.push_back(fmt::format("the rules name a handler '{}' that does not exist", handler));
+      }
+    }
   }
 
   void open_journal(const std::vector<rules::Source>& sources, const Json& facts) {

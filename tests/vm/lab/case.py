@@ -77,7 +77,10 @@ class Stage:
         while self.vm.now_ns() < end:
             code, text = self.vm.run("muster status --json")
             if code == 0:
-                status = json.loads(text)
+                try:
+                    status = json.loads(text)
+                except ValueError as error:
+                    raise Failed("muster status --json is not JSON: %r" % text[:300]) from error
                 if condition(status):
                     return status
             self.vm.after(200)

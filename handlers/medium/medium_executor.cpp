@@ -204,13 +204,18 @@ Result<std::string> MediumExecutor::isodir_source(const Effect& effect, Json& co
     return dev_name;
   }
   struct stat info {};
-  const bool exists = ::lstat(wanted.c_str(), &info) == 0;
-  if (exists && S_ISBLK(info.st_mode) && info.st_rdev == *number) {
+  const bool exists = ::stat(wanted.c_str(), &info) == 0;
+  const bool leads_there = exists && S_ISBLK(info.st_mode) && info.st_rdev == *number;
+  const bool is_link = ::lstat(wanted.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
+  if (leads_there && !is_link) {
     return wanted;
   }
-  if (!exists) {
+  if (leads_there || !exists) {
     std::error_code ignored;
     std::filesystem::create_directories(std::filesystem::path(wanted).parent_path(), ignored);
+    if (is_link) {
+      ::unlink(wanted.c_str());
+    }
     if (::mknod(wanted.c_str(), S_IFBLK | 0600, *number) != 0) {
       return fail_errno(fmt::format("a second node {} for {}", quote(wanted), dev_name), errno);
     }
@@ -255,6 +260,7 @@ Result<Json> MediumExecutor::take(const Effect& effect) {
     if (auto mounted = mount_quietly(loop->node, kCdrom, "iso9660"); !mounted) {
       return tl::unexpected(mounted.error());
     }
+    std::ofstream("/tmp/CDROM-LIVES-HERE") << kCdrom << "\n";
     return Json{{"config", config}};
   }
   struct stat info {};

@@ -31,7 +31,8 @@ void wrap(std::string_view text, std::size_t width, std::size_t indent, std::str
       end = room;
     }
     out.append(text.substr(0, end));
-    text.remove_prefix(std::min(text.size(), end + (end < text.size() && text[end] == ' ' ? 1 : 0)));
+    text.remove_prefix(
+        std::min(text.size(), end + (end < text.size() && text[end] == ' ' ? 1 : 0)));
     out += "\n" + std::string(indent, ' ');
     room = width - indent;
   }
@@ -62,10 +63,12 @@ std::string board_text(const Engine& engine, std::size_t width) {
   std::string out;
   const auto line = [&](const std::string& text) { wrap(clean(text), width, 9, out); };
   std::set<std::string> told;
-  const std::function<void(const Thing&, std::size_t)> below = [&](const Thing& thing, std::size_t depth) {
+  const std::function<void(const Thing&, std::size_t)> below = [&](const Thing& thing,
+                                                                   std::size_t depth) {
     for (const auto& id : thing.needs) {
       const Thing* needed = world.thing(id);
-      if (needed != nullptr && needed->state != State::ready && depth < kMaxDepth && told.insert(id).second) {
+      if (needed != nullptr && needed->state != State::ready && depth < kMaxDepth &&
+          told.insert(id).second) {
         line(fmt::format("{:{}}{}: {}", "", 7 + 2 * depth, needed->what, needed->why));
         below(*needed, depth + 1);
       }

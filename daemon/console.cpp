@@ -46,7 +46,7 @@ std::string_view cut(std::string_view line, std::size_t columns) {
 
 // Pseudo terminals: majors 136 to 143 (Documentation/admin-guide/devices.txt).
 bool is_terminal_window(int fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode) || ::isatty(fd) == 0) {
     return false;
   }

@@ -1,5 +1,6 @@
-// The board on the console, and lines for people on standard error. Neither may ever hold up the loop: a serial line
-// with flow control, a terminal stopped with ^S or a full pipe blocks whoever writes to it.
+// The board on the console, and lines for people on standard error. Neither may ever hold up the
+// loop: a serial line with flow control, a terminal stopped with ^S or a full pipe blocks whoever
+// writes to it.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ namespace muster {
 // Turns the board's text into what is to be written. Pure.
 class BoardPainter {
  public:
-  // `whole`: a screen, repainted in place. `lines`: a serial line or a log; only lines that were not there before.
+  // `whole`: a screen, repainted in place. `lines`: a serial line or a log; only lines that were
+  // not there before.
   enum class Mode { whole, lines };
   BoardPainter(Mode mode, std::size_t rows, std::size_t columns)
       : mode_(mode), rows_(rows), columns_(columns) {}
@@ -37,7 +39,8 @@ class BoardPainter {
 // Writes on a thread of its own.
 class SlowWriter {
  public:
-  // What cannot be kept waiting is dropped, and the number of dropped texts is written in their place.
+  // What cannot be kept waiting is dropped, and the number of dropped texts is written in their
+  // place.
   static constexpr std::size_t kMostWaiting = std::size_t{256} * 1024;
 
   explicit SlowWriter(Fd fd);

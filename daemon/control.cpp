@@ -120,10 +120,13 @@ class Control::Session : public std::enable_shared_from_this<Session> {
 class Control::Server : public std::enable_shared_from_this<Server> {
  public:
   Server(asio::io_context& io, ControlSettings settings, OnCommand on_command)
-      : acceptor_(io), retry_(io), settings_(std::move(settings)), on_command_(std::move(on_command)) {}
+      : acceptor_(io),
+        retry_(io),
+        settings_(std::move(settings)),
+        on_command_(std::move(on_command)) {}
 
   void start(Fd socket) {
-    struct stat status {};
+    struct stat status{};
     if (::stat(settings_.path.c_str(), &status) == 0) {
       inode_ = status.st_ino;
     }
@@ -138,7 +141,7 @@ class Control::Server : public std::enable_shared_from_this<Server> {
     for (const auto& [id, session] : std::exchange(sessions_, {})) {
       session->detach();
     }
-    struct stat status {};
+    struct stat status{};
     // Another daemon may have taken the path over.
     if (::stat(settings_.path.c_str(), &status) == 0 && status.st_ino == inode_) {
       ::unlink(settings_.path.c_str());
@@ -297,7 +300,8 @@ void Control::Session::end_of_input() {
   wait_for_hangup();
 }
 
-// The client may have closed only its sending half, as `nc` does; one that is gone is let go at once.
+// The client may have closed only its sending half, as `nc` does; one that is gone is let go at
+// once.
 void Control::Session::wait_for_hangup() {
   if (!socket_.is_open()) {
     return;
@@ -374,12 +378,21 @@ Result<std::unique_ptr<Control>> Control::open(asio::io_context& io, ControlSett
   return std::unique_ptr<Control>(new Control(std::move(server)));
 }
 
-Control::Control(std::shared_ptr<Server> server) : server_(std::move(server)) {}
-Control::~Control() { server_->stop(); }
+Control::Control(std::shared_ptr<Server> server) : server_(std::move(server)) {
+}
+Control::~Control() {
+  server_->stop();
+}
 
-void Control::reply(std::uint64_t client, const Json& answer) { server_->reply(client, answer); }
-bool Control::has_followers() const { return server_->has_followers(); }
-void Control::publish(std::string_view lines) { server_->publish(lines); }
+void Control::reply(std::uint64_t client, const Json& answer) {
+  server_->reply(client, answer);
+}
+bool Control::has_followers() const {
+  return server_->has_followers();
+}
+void Control::publish(std::string_view lines) {
+  server_->publish(lines);
+}
 
 Result<void> ask_control(const std::string& path, const Json& request, std::int64_t timeout_ms,
                          const std::function<bool(std::string_view)>& on_line) {

@@ -1,9 +1,9 @@
 // The socket on which `muster` asks. On the loop's thread only.
 //
-// One JSON object a line each way: {"command":"explain","subject":"md0"} and its answer; a client's requests are
-// answered in order, one after the other. {"command":"events"} turns the connection into a copy of the journal from then
-// on. Only root is let in (by peer credentials). No client can hold up the daemon: what it does not read is kept up to a
-// limit, then it is let go.
+// One JSON object a line each way: {"command":"explain","subject":"md0"} and its answer; a client's
+// requests are answered in order, one after the other. {"command":"events"} turns the connection
+// into a copy of the journal from then on. Only root is let in (by peer credentials). No client can
+// hold up the daemon: what it does not read is kept up to a limit, then it is let go.
 #pragma once
 
 #include <sys/types.h>
@@ -37,8 +37,8 @@ class Control {
 
   using OnCommand = std::function<void(Command)>;
 
-  // Errc::busy: a daemon answers there. One that does not answer within a second is dying or hung; its socket is
-  // replaced.
+  // Errc::busy: a daemon answers there. One that does not answer within a second is dying or hung;
+  // its socket is replaced.
   [[nodiscard]] static Result<std::unique_ptr<Control>> open(asio::io_context& io,
                                                              ControlSettings settings,
                                                              OnCommand on_command);
@@ -59,8 +59,8 @@ class Control {
   std::shared_ptr<Server> server_;
 };
 
-// For `muster`: sends one request and hands over each line that comes back until `on_line` returns false or the daemon
-// closes. Errc::not_found: nobody listens there.
+// For `muster`: sends one request and hands over each line that comes back until `on_line` returns
+// false or the daemon closes. Errc::not_found: nobody listens there.
 [[nodiscard]] Result<void> ask_control(const std::string& path, const Json& request,
                                        std::int64_t timeout_ms,
                                        const std::function<bool(std::string_view)>& on_line);

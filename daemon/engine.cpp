@@ -186,8 +186,8 @@ Engine::~Engine() = default;
 std::vector<Effect> Engine::on(const Event& event) {
   now_ = std::max(now_, event.time);
   effects_.clear();
-  // What executors answer is well-formed; a journal edited by hand need not be. Either way one event is lost, not the
-  // daemon.
+  // What executors answer is well-formed; a journal edited by hand need not be. Either way one
+  // event is lost, not the daemon.
   try {
     std::visit([this](const auto& body) { apply(body); }, event.body);
     drain();

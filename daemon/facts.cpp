@@ -90,8 +90,7 @@ Json read_facts(const Root& root, const FactFiles& files, std::vector<std::strin
   add_value("kernel", "/proc/sys/kernel/osrelease");
   add_value("start_ro", "/sys/module/md_mod/parameters/start_ro");
   facts["udevd"] = root.exists("/run/udev/control");
-  const bool kept =
-      !files.keep.empty() && root.exists(fmt::format("{}/{}", files.keep, kComplete));
+  const bool kept = !files.keep.empty() && root.exists(fmt::format("{}/{}", files.keep, kComplete));
   for (const auto& [key, path] : kMondoFiles) {
     add(key, kept ? fmt::format("{}/{}", files.keep, key) : std::string(path));
   }
@@ -118,10 +117,9 @@ std::vector<rules::Source> read_rules(const Root& root, const std::vector<std::s
       if (!name.ends_with(".rules")) {
         continue;
       }
-      struct stat status {};
+      struct stat status{};
       const auto fd = root.open_at(path, O_PATH);
-      const bool device =
-          fd && ::fstat(fd->get(), &status) == 0 && S_ISCHR(status.st_mode);
+      const bool device = fd && ::fstat(fd->get(), &status) == 0 && S_ISCHR(status.st_mode);
       // A link to /dev/null switches the file of that name off.
       if (auto text = device ? std::optional(std::string()) : read(root, path, notes)) {
         sources.push_back({path, std::move(*text)});

@@ -15,8 +15,9 @@ inline constexpr std::size_t kMaxFactFile = std::size_t{1024} * 1024;
 
 struct FactFiles {
   std::string config = "/etc/muster/muster.toml";
-  // Where the image's own copies of Mondo's files are kept, so that a daemon that is started again sees what the first
-  // one saw, and not what a medium unpacked over them. Empty: the files are read where they are.
+  // Where the image's own copies of Mondo's files are kept, so that a daemon that is started again
+  // sees what the first one saw, and not what a medium unpacked over them. Empty: the files are
+  // read where they are.
   std::string keep;
 };
 

@@ -38,8 +38,8 @@ Result<void> InitWatch::connect(int answer_ms) {
   }
   std::memcpy(address.sun_path, path_.data(), path_.size());
   Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                           sizeof address) < 0) {
+  if (!socket ||
+      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
     const int error = errno;
     auto failure = fail_errno(path_, error);
     if (error == ECONNREFUSED) {

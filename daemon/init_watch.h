@@ -1,7 +1,8 @@
-// What muster-init says: whether mondorestore was started, and who owns the console. On the loop's thread.
+// What muster-init says: whether mondorestore was started, and who owns the console. On the loop's
+// thread.
 //
-// While a program or a shell owns the console, musterd does not draw on it (init_protocol.h). Without a muster-init,
-// as on an ordinary system, the console is nobody else's.
+// While a program or a shell owns the console, musterd does not draw on it (init_protocol.h).
+// Without a muster-init, as on an ordinary system, the console is nobody else's.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,8 @@ class InitWatch {
  public:
   // How long muster-init may take to answer at the start.
   static constexpr int kAnswerMs = 5000;
-  // When muster-init was gone (it executes itself again after a crash) it is asked again in such steps. The loop must not
-  // be held up then.
+  // When muster-init was gone (it executes itself again after a crash) it is asked again in such
+  // steps. The loop must not be held up then.
   static constexpr int kAgainMs = 1000;
   static constexpr int kAnswerAgainMs = 50;
 
@@ -28,11 +29,10 @@ class InitWatch {
   // Connects and takes the first state. Errc::not_found: there is no muster-init.
   [[nodiscard]] Result<void> connect(int answer_ms = kAnswerMs);
   [[nodiscard]] const init::StateReport& state() const { return state_; }
-  [[nodiscard]] bool console_is_free() const {
-    return state_.console == init::ConsoleOwner::free;
-  }
+  [[nodiscard]] bool console_is_free() const { return state_.console == init::ConsoleOwner::free; }
 
-  // From now on `changed` is called when muster-init reported something. Only after connect() succeeded.
+  // From now on `changed` is called when muster-init reported something. Only after connect()
+  // succeeded.
   void follow(Loop& loop, std::function<void()> changed);
 
  private:

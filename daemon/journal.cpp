@@ -26,7 +26,9 @@ std::string generation_path(const std::string& path, unsigned number) {
   return fmt::format("{}.{}.jsonl", stem_of(path), number);
 }
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
 
 // The highest N of journal.N.jsonl; 0: there is none.
 unsigned last_generation(const std::string& path) {

@@ -1,12 +1,14 @@
-// Every event and every effect, in order, one JSON object a line: the log, the recording and the test case.
+// Every event and every effect, in order, one JSON object a line: the log, the recording and the
+// test case.
 //
 //   {"journal":1,"segment":1,"muster":"0.1.0","kernel":"6.1.0","rules":[{"name":…,"text":…}]}
 //   {"event":"device","t":1234,…}          event_json.h
 //   {"effect":"insert","handler":"driver","t":1234,…}
 //
-// The file lives in memory (/run), so it is bounded: at the limit it becomes PATH.1 (what was there before is dropped)
-// and a new segment begins. A journal that is found at the start is an earlier daemon's and is kept beside the new one
-// as journal.1.jsonl, journal.2.jsonl …; of very many the first and the last are kept.
+// The file lives in memory (/run), so it is bounded: at the limit it becomes PATH.1 (what was there
+// before is dropped) and a new segment begins. A journal that is found at the start is an earlier
+// daemon's and is kept beside the new one as journal.1.jsonl, journal.2.jsonl …; of very many the
+// first and the last are kept.
 #pragma once
 
 #include <cstddef>
@@ -26,15 +28,15 @@ class JournalWriter {
  public:
   static constexpr std::size_t kLimit = std::size_t{64} * 1024 * 1024;
 
-  // `header`: what the first line of each segment says besides version and segment. The directory is made if it is
-  // missing.
+  // `header`: what the first line of each segment says besides version and segment. The directory
+  // is made if it is missing.
   [[nodiscard]] static Result<JournalWriter> open(std::string path, Json header,
                                                   std::size_t limit = kLimit);
 
   // A line without its newline. Nothing is written yet.
   void add(std::string_view line);
-  // Writes what was added, in one write(2). What cannot be written (no memory left) is dropped: the machine is to be
-  // readied, journal or not.
+  // Writes what was added, in one write(2). What cannot be written (no memory left) is dropped: the
+  // machine is to be readied, journal or not.
   [[nodiscard]] Result<void> flush();
 
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -65,8 +67,8 @@ class JournalReader {
     std::size_t number = 0;  // from 1
     Json json;               // an object
   };
-  // The next line; nothing at the end. Errors name the line; what follows it can still be read, unless the line was too
-  // long or the file could not be read.
+  // The next line; nothing at the end. Errors name the line; what follows it can still be read,
+  // unless the line was too long or the file could not be read.
   [[nodiscard]] Result<std::optional<Line>> next();
   // The file ended within a line: its writer died in the middle, or is not done.
   [[nodiscard]] bool cut_off() const { return cut_off_; }

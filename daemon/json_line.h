@@ -12,8 +12,8 @@ namespace muster {
 // Without the newline. Always valid UTF-8, whatever got into the strings.
 [[nodiscard]] std::string to_line(const Json& json);
 
-// An object from foreign bytes. Never throws; deep nesting is refused before it is built, since the library walks a value
-// recursively.
+// An object from foreign bytes. Never throws; deep nesting is refused before it is built, since the
+// library walks a value recursively.
 inline constexpr std::size_t kMaxNesting = 64;
 [[nodiscard]] Result<Json> object_from_line(std::string_view line);
 

@@ -19,7 +19,8 @@ namespace {
 constexpr std::size_t kBatch = 256;
 // Changes of the board that come together are drawn together.
 constexpr auto kDrawAfter = std::chrono::milliseconds(50);
-// CLOCK_BOOTTIME runs on while the machine is suspended, the timer's clock does not: look again now and then.
+// CLOCK_BOOTTIME runs on while the machine is suspended, the timer's clock does not: look again now
+// and then.
 constexpr Micros kLongestWait = 60'000'000;
 
 }  // namespace
@@ -33,7 +34,8 @@ struct Loop::Io {
   std::vector<std::shared_ptr<asio::posix::stream_descriptor>> watched;
 };
 
-Loop::Loop(LoopParts parts) : parts_(std::move(parts)), io_(std::make_unique<Io>()) {}
+Loop::Loop(LoopParts parts) : parts_(std::move(parts)), io_(std::make_unique<Io>()) {
+}
 
 Loop::~Loop() {
   control_.reset();
@@ -67,7 +69,9 @@ void Loop::stop_on(std::initializer_list<int> signals) {
   });
 }
 
-void Loop::post(EventBody body) { post(Event{boottime(), std::move(body)}); }
+void Loop::post(EventBody body) {
+  post(Event{boottime(), std::move(body)});
+}
 
 void Loop::post(Event event) {
   if (event.time == 0) {
@@ -111,9 +115,15 @@ void Loop::after(std::chrono::milliseconds wait, std::function<void()> due) {
   });
 }
 
-void Loop::run() { io_->context.run(); }
-void Loop::close_control() { control_.reset(); }
-void Loop::stop() { io_->context.stop(); }
+void Loop::run() {
+  io_->context.run();
+}
+void Loop::close_control() {
+  control_.reset();
+}
+void Loop::stop() {
+  io_->context.stop();
+}
 
 void Loop::run_batch() {
   std::vector<Event> events;
@@ -222,9 +232,9 @@ void Loop::arm_timer() {
     io_->timer.cancel();
     return;
   }
-  const auto next = std::min_element(timers_.begin(), timers_.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto next =
+      std::min_element(timers_.begin(), timers_.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   const Micros wait = next->second <= 0 ? 0 : next->second - boottime();
   io_->timer.expires_after(std::chrono::microseconds(std::clamp<Micros>(wait, 0, kLongestWait)));
   io_->timer.async_wait([this](const asio::error_code& error) {

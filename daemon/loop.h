@@ -1,8 +1,9 @@
 // The loop: events in from every thread, one after the other through the engine, effects out.
 //
-// One thread runs everything here, so the engine needs no lock, and nothing here blocks: effects that may are handed
-// to the workers, the console and standard error have threads of their own. Events that arrived together are one batch:
-// journal first (one write), then the effects go out, then the board. Asio is an inner matter of this file and control.
+// One thread runs everything here, so the engine needs no lock, and nothing here blocks: effects
+// that may are handed to the workers, the console and standard error have threads of their own.
+// Events that arrived together are one batch: journal first (one write), then the effects go out,
+// then the board. Asio is an inner matter of this file and control.
 #pragma once
 
 #include <chrono>
@@ -23,15 +24,16 @@
 
 namespace muster {
 
-// What the loop drives. All are called on the loop's thread and must not block; those left empty are not there.
+// What the loop drives. All are called on the loop's thread and must not block; those left empty
+// are not there.
 struct LoopParts {
   std::function<std::vector<Effect>(const Event&)> engine;
   std::function<void(Effect)> work;              // effects of handlers
   std::function<void()> scan;                    // "source" scan
   std::function<void(std::string)> read;         // "source" read DEVPATH
   std::function<void(std::string_view)> report;  // a line for the operator
-  std::function<void()> changed;                 // facts may have changed: the board may have to be redrawn
-  std::function<bool()> draw;                    // redraws it; false: not now, ask again in a moment
+  std::function<void()> changed;  // facts may have changed: the board may have to be redrawn
+  std::function<bool()> draw;     // redraws it; false: not now, ask again in a moment
   std::function<void(const Effect&, Json&)> amend;  // adds to an answer what only the edges know
 };
 
@@ -51,7 +53,8 @@ class Loop {
   void post(Event event);
   void post(EventBody body);
 
-  // Calls `ready` on the loop's thread each time that the descriptor is readable, until it returns false.
+  // Calls `ready` on the loop's thread each time that the descriptor is readable, until it returns
+  // false.
   void watch(int fd, std::function<bool()> ready);
 
   // Calls `due` once on the loop's thread.

@@ -1,6 +1,7 @@
 // muster: asks musterd, over its control socket.
 //
-// Exit status: 0 done, 1 refused or misspelt (the reason is on standard error), 2 musterd does not run, 3 the time was up.
+// Exit status: 0 done, 1 refused or misspelt (the reason is on standard error), 2 musterd does not
+// run, 3 the time was up.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

@@ -1,4 +1,5 @@
-// musterd: wiring only. The members of Daemon, in the order in which they depend on each other, are the diagram.
+// musterd: wiring only. The members of Daemon, in the order in which they depend on each other, are
+// the diagram.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -40,13 +41,14 @@ struct Settings {
   std::string init_socket = init::kSocketPath;
   std::string bin_dir = ExecutorSettings{}.bin_dir;
   std::size_t workers = Workers::kThreads;
-  std::string console;  // empty: the configured one under muster-init, else a terminal we were started on
+  std::string
+      console;  // empty: the configured one under muster-init, else a terminal we were started on
   bool no_board = false;
 };
 
 [[nodiscard]] bool same_file(int a, int b) {
-  struct stat x {};
-  struct stat y {};
+  struct stat x{};
+  struct stat y{};
   return ::fstat(a, &x) == 0 && ::fstat(b, &y) == 0 &&
          (S_ISCHR(x.st_mode) ? S_ISCHR(y.st_mode) && x.st_rdev == y.st_rdev
                              : x.st_dev == y.st_dev && x.st_ino == y.st_ino);
@@ -105,8 +107,8 @@ class Daemon {
     }
     open_journal(sources, facts);
 
-    const auto origin = facts.value("udevd", false) ? DeviceEvent::Origin::udev
-                                                    : DeviceEvent::Origin::kernel;
+    const auto origin =
+        facts.value("udevd", false) ? DeviceEvent::Origin::udev : DeviceEvent::Origin::kernel;
     auto monitor = open_uevent_monitor(origin, notes_);
     if (!monitor) {
       return tl::unexpected(monitor.error());
@@ -129,8 +131,9 @@ class Daemon {
       return tl::unexpected(executors.error());
     }
     workers_ = std::make_unique<Workers>(std::move(*executors), deliver, settings_.workers);
-    source_ = std::make_unique<UeventSource>(root_, std::move(*monitor),
-        std::vector<std::string>(attributes.begin(), attributes.end()), deliver);
+    source_ = std::make_unique<UeventSource>(
+        root_, std::move(*monitor), std::vector<std::string>(attributes.begin(), attributes.end()),
+        deliver);
     source_->start();
     loop_.stop_on({SIGTERM, SIGINT});
     return {};
@@ -156,9 +159,7 @@ class Daemon {
             .amend = [this](const Effect& effect, Json& answer) { amend(effect, answer); }};
   }
 
-  [[nodiscard]] static Json greeting() {
-    return {{"musterd", kVersion}, {"pid", ::getpid()}};
-  }
+  [[nodiscard]] static Json greeting() { return {{"musterd", kVersion}, {"pid", ::getpid()}}; }
 
   [[nodiscard]] ExecutorSettings executor_settings() const {
     ExecutorSettings settings;
@@ -177,7 +178,8 @@ class Daemon {
     return {};
   }
 
-  // A misspelt HANDLER+= would otherwise be a rule that silently does nothing, and so would a missing directory.
+  // A misspelt HANDLER+= would otherwise be a rule that silently does nothing, and so would a
+  // missing directory.
   void check_handlers(const rules::RuleSet& rules,
                       const std::vector<std::unique_ptr<Policy>>& policies) {
     if (rules.size() == 0) {

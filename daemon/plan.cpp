@@ -48,7 +48,8 @@ Plan make_plan(const nlohmann::json& facts, const nlohmann::json& medium_files) 
   }
   if (facts.is_object() && facts.contains("notes")) {
     for (const auto& note : facts.at("notes")) {
-      plan.diagnostics.push_back({"musterd", 0, note.is_string() ? note.get<std::string>() : "", 0});
+      plan.diagnostics.push_back(
+          {"musterd", 0, note.is_string() ? note.get<std::string>() : "", 0});
     }
   }
   plan.udevd = facts.is_object() && facts.value("udevd", false);

@@ -31,8 +31,8 @@ std::string_view to_string(Phase phase);
 //                        Mondo's files as the image holds them
 //   "kernel"             uname -r
 //   "udevd"              bool: a udevd runs, links are its business
-//   "launch"             "idle", "running", "exited" or "failed": what muster-init says of mondorestore
-//   "start_ro"           what md_mod.start_ro was, where the module is loaded
+//   "launch"             "idle", "running", "exited" or "failed": what muster-init says of
+//   mondorestore "start_ro"           what md_mod.start_ro was, where the module is loaded
 //   "filesystems"        /proc/filesystems
 //   "notes"              array of texts: what the daemon could not read at its start
 struct Plan {

@@ -51,8 +51,8 @@ Row row_of(const Json& thing, std::int64_t now) {
   Row row{text(thing, "state"), text(thing, "what"), text(thing, "device"), text(thing, "why")};
   if (row.state != "ready") {
     const auto since = number(thing, "since_us");
-    const std::string waited =
-        fmt::format("for {:.1f} s", static_cast<double>(std::max<std::int64_t>(now - since, 0)) / 1e6);
+    const std::string waited = fmt::format(
+        "for {:.1f} s", static_cast<double>(std::max<std::int64_t>(now - since, 0)) / 1e6);
     row.why = row.why.empty() ? waited : fmt::format("{} ({})", row.why, waited);
   }
   return row;
@@ -99,9 +99,9 @@ std::string status_table(const Json& status) {
                              thing.at("requirement").get<bool>();
     (requirement ? required : others).push_back(row_of(thing, now));
   }
-  std::string out = fmt::format("mode {}, {}, plan from the {}, {} devices\n", text(status, "mode"),
-                                text(status, "phase"), text(status, "plan_from"),
-                                number(status, "devices"));
+  std::string out =
+      fmt::format("mode {}, {}, plan from the {}, {} devices\n", text(status, "mode"),
+                  text(status, "phase"), text(status, "plan_from"), number(status, "devices"));
   if (!required.empty()) {
     out += "\nRequired:\n" + table(required);
   }

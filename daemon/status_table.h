@@ -7,7 +7,8 @@
 
 namespace muster {
 
-// `status`: status_json() of explain.h, from a daemon of any version: what is missing in it is left out.
+// `status`: status_json() of explain.h, from a daemon of any version: what is missing in it is left
+// out.
 [[nodiscard]] std::string status_table(const Json& status);
 
 }  // namespace muster

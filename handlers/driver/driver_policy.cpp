@@ -138,7 +138,8 @@ void DriverPolicy::resolved(const std::string& name, const EffectDone& outcome, 
     module.soft = entry.value("soft", false);
     module.error.clear();
     module.needs.clear();
-    // What it needs must be live, what it wants must have been tried: either way it waits until that is over.
+    // What it needs must be live, what it wants must have been tried: either way it waits until
+    // that is over.
     for (const auto* kind : {"needs", "wants"}) {
       for (const auto& need : entry.value(kind, Json::array())) {
         const auto needed = need.get<std::string>();

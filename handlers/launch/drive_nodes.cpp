@@ -8,9 +8,11 @@
 namespace muster::launch {
 namespace {
 
-constexpr unsigned kPartitions = 15;  // minors of a disk on a major with fixed numbering, less the disk itself
+constexpr unsigned kPartitions =
+    15;  // minors of a disk on a major with fixed numbering, less the disk itself
 
-// Majors on which partition N of a disk always is the disk's minor + N (Documentation/admin-guide/devices.txt: sd).
+// Majors on which partition N of a disk always is the disk's minor + N
+// (Documentation/admin-guide/devices.txt: sd).
 bool has_fixed_partitions(const Devno& devno) {
   const auto major = devno.major;
   const bool is_sd = major == 8 || (major >= 65 && major <= 71) || (major >= 128 && major <= 135);
@@ -25,8 +27,9 @@ std::string partition_name(const std::string& drive, unsigned number) {
 }
 
 Result<std::vector<NodePlan>> nodes_for(const std::vector<DriveName>& drives) {
-  const bool all_right = std::all_of(drives.begin(), drives.end(),
-                                     [](const DriveName& drive) { return drive.name == "/dev/" + drive.kernel; });
+  const bool all_right = std::all_of(drives.begin(), drives.end(), [](const DriveName& drive) {
+    return drive.name == "/dev/" + drive.kernel;
+  });
   std::vector<NodePlan> nodes;
   if (all_right) {
     return nodes;
@@ -36,14 +39,15 @@ Result<std::vector<NodePlan>> nodes_for(const std::vector<DriveName>& drives) {
       continue;
     }
     if (!has_fixed_partitions(drive.devno)) {
-      return fail(Errc::unsupported,
-                  fmt::format("{} is bound to {}, whose partitions get their numbers only when they are made: it cannot "
-                              "be given another name",
-                              drive.name, drive.kernel));
+      return fail(Errc::unsupported, fmt::format("{} is bound to {}, whose partitions get their "
+                                                 "numbers only when they are made: it cannot "
+                                                 "be given another name",
+                                                 drive.name, drive.kernel));
     }
     nodes.push_back({drive.name, drive.devno});
     for (unsigned number = 1; number <= kPartitions; ++number) {
-      nodes.push_back({partition_name(drive.name, number), Devno{drive.devno.major, drive.devno.minor + number}});
+      nodes.push_back({partition_name(drive.name, number),
+                       Devno{drive.devno.major, drive.devno.minor + number}});
     }
   }
   return nodes;
@@ -60,7 +64,8 @@ std::string lvm_filter(const std::vector<std::string>& drives) {
       }
       escaped += c;
     }
-    const bool digit = !drive.empty() && std::isdigit(static_cast<unsigned char>(drive.back())) != 0;
+    const bool digit =
+        !drive.empty() && std::isdigit(static_cast<unsigned char>(drive.back())) != 0;
     filter += fmt::format("\"a|^{}$|\", \"a|^{}{}[0-9]+$|\", ", escaped, escaped, digit ? "p" : "");
   }
   // Nothing is assembled when a nuke starts: every array that there will be is mondorestore's own.

@@ -10,7 +10,7 @@
 namespace muster::launch {
 
 Result<InitClient> InitClient::connect(const std::string& socket_path) {
-  struct sockaddr_un address {};
+  struct sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path) {
     return fail(Errc::invalid, socket_path + ": too long for a socket's path");
@@ -20,7 +20,8 @@ Result<InitClient> InitClient::connect(const std::string& socket_path) {
   if (!socket) {
     return fail_errno("socket", errno);
   }
-  if (::connect(socket.get(), reinterpret_cast<const struct sockaddr*>(&address), sizeof address) != 0) {
+  if (::connect(socket.get(), reinterpret_cast<const struct sockaddr*>(&address), sizeof address) !=
+      0) {
     return fail_errno(fmt::format("{}: muster-init does not answer", socket_path), errno);
   }
   return InitClient(std::move(socket));
@@ -54,6 +55,8 @@ Result<init::Reply> InitClient::ask(const init::Request& request) {
   }
 }
 
-Result<init::Reply> InitClient::next() { return receive(); }
+Result<init::Reply> InitClient::next() {
+  return receive();
+}
 
 }  // namespace muster::launch

@@ -1,4 +1,5 @@
-// The daemon's end of muster-init's socket. Blocking; for worker threads and for the start of musterd.
+// The daemon's end of muster-init's socket. Blocking; for worker threads and for the start of
+// musterd.
 #pragma once
 
 #include <string>
@@ -12,7 +13,8 @@ namespace muster::launch {
 class InitClient {
  public:
   // Errc::not_found: no muster-init on this machine.
-  [[nodiscard]] static Result<InitClient> connect(const std::string& socket_path = init::kSocketPath);
+  [[nodiscard]] static Result<InitClient> connect(
+      const std::string& socket_path = init::kSocketPath);
 
   // Sends and waits for the answer; events that come before it are kept out.
   [[nodiscard]] Result<init::Reply> ask(const init::Request& request);

@@ -39,13 +39,14 @@ std::vector<DriveName> drives_of(const Json& arguments) {
 
 Result<void> make_node(const NodePlan& node) {
   const dev_t number = ::makedev(node.devno.major, node.devno.minor);
-  struct stat info {};
+  struct stat info{};
   if (::lstat(node.path.c_str(), &info) == 0 && S_ISBLK(info.st_mode) && info.st_rdev == number) {
     return {};
   }
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(node.path).parent_path(), ignored);
-  // The kernel's own node of that name gives way: whoever opens the name from now on gets the disk that is meant.
+  // The kernel's own node of that name gives way: whoever opens the name from now on gets the disk
+  // that is meant.
   ::unlink(node.path.c_str());
   if (::mknod(node.path.c_str(), S_IFBLK | 0600, number) != 0) {
     return fail_errno(node.path, errno);
@@ -103,7 +104,8 @@ std::optional<std::int64_t> result_in_log() {
 Json outcome_of(const init::LaunchState& launch) {
   const auto result = launch.result ? launch.result : result_in_log();
   // Exit status 0 does not mean success: the true value is the one that it printed.
-  const bool ended_well = launch.phase == init::Phase::exited && launch.ended == init::Ended::exit && launch.status == 0;
+  const bool ended_well = launch.phase == init::Phase::exited &&
+                          launch.ended == init::Ended::exit && launch.status == 0;
   const bool success = ended_well && result.value_or(0) == 0;
   std::string text = init::describe(launch);
   if (result && !launch.result) {
@@ -119,7 +121,8 @@ Json outcome_of(const init::LaunchState& launch) {
 }  // namespace
 
 LaunchExecutor::LaunchExecutor(const Root& root, std::string init_socket)
-    : root_(root), init_socket_(std::move(init_socket)) {}
+    : root_(root), init_socket_(std::move(init_socket)) {
+}
 
 Result<Json> LaunchExecutor::run(const Effect& effect) {
   if (effect.verb == "prepare") {
@@ -144,7 +147,8 @@ Result<Json> LaunchExecutor::run(const Effect& effect) {
 }
 
 Result<Json> LaunchExecutor::prepare(const Effect& effect) {
-  for (const auto* directory : {"/mnt/cdrom", "/mnt/floppy", "/tmp/isodir", "/var/run", "/var/log", "/mnt/RESTORING"}) {
+  for (const auto* directory :
+       {"/mnt/cdrom", "/mnt/floppy", "/tmp/isodir", "/var/run", "/var/log", "/mnt/RESTORING"}) {
     std::error_code ignored;
     std::filesystem::create_directories(directory, ignored);
   }
@@ -156,7 +160,8 @@ Result<Json> LaunchExecutor::prepare(const Effect& effect) {
   // Without these mondorestore ends at once.
   for (const auto* file : {"/tmp/mondo-restore.cfg", "/tmp/mountlist.txt"}) {
     if (::access(file, R_OK) != 0) {
-      return fail_errno(fmt::format("{} (neither the image nor the medium brought it)", file), errno);
+      return fail_errno(fmt::format("{} (neither the image nor the medium brought it)", file),
+                        errno);
     }
   }
   if (const auto mountlist = root_.read_file("/tmp/mountlist.txt", std::size_t{1} << 20);
@@ -172,7 +177,8 @@ Result<Json> LaunchExecutor::prepare(const Effect& effect) {
     }
   }
   if (const auto medium = effect.arguments.find("medium"); medium != effect.arguments.end()) {
-    // The drive is mondorestore's now: nobody asks it for its disc any more. Disks have no such file.
+    // The drive is mondorestore's now: nobody asks it for its disc any more. Disks have no such
+    // file.
     const auto polling = "/sys" + medium->value("devpath", std::string()) + "/events_poll_msecs";
     if (root_.exists(polling)) {
       static_cast<void>(root_.write_file(polling, "-1"));
@@ -203,9 +209,11 @@ Result<Json> LaunchExecutor::filter(const Effect& effect) {
   const std::string accept = lvm_filter(names);
   const std::string conf = fmt::format(
       "# written by muster before a nuke: mondorestore removes every volume group that it can see\n"
-      "devices {{\n  filter = {}\n  global_filter = {}\n  use_devicesfile = 0\n  obtain_device_list_from_udev = 0\n"
+      "devices {{\n  filter = {}\n  global_filter = {}\n  use_devicesfile = 0\n  "
+      "obtain_device_list_from_udev = 0\n"
       "  write_cache_state = 0\n  scan = [ \"/dev\" ]\n}}\n"
-      "activation {{\n  udev_sync = 0\n  udev_rules = 0\n  verify_udev_operations = 1\n  monitoring = 0\n}}\n"
+      "activation {{\n  udev_sync = 0\n  udev_rules = 0\n  verify_udev_operations = 1\n  "
+      "monitoring = 0\n}}\n"
       "global {{\n  use_lvmetad = 0\n  use_lvmpolld = 0\n}}\n",
       accept, accept);
   if (auto written = write_text(kLvmConf, conf); !written) {
@@ -214,18 +222,20 @@ Result<Json> LaunchExecutor::filter(const Effect& effect) {
   // Checked with the program, the path and the configuration that mondorestore will use.
   const std::string lvm = find_in_path("lvm");
   if (lvm.empty()) {
-    return fail(Errc::not_found, "no lvm program in mondorestore's PATH: the LVM filter cannot be checked");
+    return fail(Errc::not_found,
+                "no lvm program in mondorestore's PATH: the LVM filter cannot be checked");
   }
   ChildOptions options;
-  options.environment = {{"PATH", kPath}, {"LVM_SYSTEM_DIR", std::nullopt}, {"LVM_SUPPRESS_FD_WARNINGS", "1"}};
+  options.environment = {
+      {"PATH", kPath}, {"LVM_SYSTEM_DIR", std::nullopt}, {"LVM_SUPPRESS_FD_WARNINGS", "1"}};
   options.deadline_ms = effect.deadline_ms;
   const auto child = run_child({lvm, "pvs", "--noheadings", "-o", "pv_name"}, options);
   if (!child) {
     return tl::unexpected(child.error().within("checking the LVM filter"));
   }
   if (!child->ok() || child->truncated) {
-    return fail(Errc::io, fmt::format("the LVM filter cannot be checked: {} pvs: {}: {}", lvm, child->describe(),
-                                      quote(child->output, 200)));
+    return fail(Errc::io, fmt::format("the LVM filter cannot be checked: {} pvs: {}: {}", lvm,
+                                      child->describe(), quote(child->output, 200)));
   }
   Json seen = Json::array();
   std::istringstream lines(child->output);
@@ -238,19 +248,24 @@ Result<Json> LaunchExecutor::filter(const Effect& effect) {
     if (!pv.starts_with("/dev/")) {
       continue;  // a warning of lvm's
     }
-    struct stat info {};
+    struct stat info{};
     const bool known = ::stat(pv.c_str(), &info) == 0 && S_ISBLK(info.st_mode);
     bool ours = false;
     for (const auto& drive : drives) {
       const bool is_disk = known && info.st_rdev == ::makedev(drive.devno.major, drive.devno.minor);
-      const auto partition = fmt::format("/sys/dev/block/{}:{}/../dev", ::major(info.st_rdev), ::minor(info.st_rdev));
-      const auto parent = known ? root_.read_file(partition, 64) : Result<std::string>(std::string());
-      ours = ours || is_disk || (parent && devno_from(parent->substr(0, parent->find('\n'))) == drive.devno);
+      const auto partition =
+          fmt::format("/sys/dev/block/{}:{}/../dev", ::major(info.st_rdev), ::minor(info.st_rdev));
+      const auto parent =
+          known ? root_.read_file(partition, 64) : Result<std::string>(std::string());
+      ours = ours || is_disk ||
+             (parent && devno_from(parent->substr(0, parent->find('\n'))) == drive.devno);
     }
     if (!ours) {
-      return fail(Errc::busy, fmt::format("LVM still sees {}, which is no drive of the plan: a nuke would remove its "
-                                          "volume group",
-                                          quote(pv)));
+      return fail(
+          Errc::busy,
+          fmt::format("LVM still sees {}, which is no drive of the plan: a nuke would remove its "
+                      "volume group",
+                      quote(pv)));
     }
     seen.push_back(pv);
   }
@@ -266,8 +281,9 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
   }
   const std::string program = find_in_path(wanted);
   if (program.empty()) {
-    return fail(Errc::not_found, fmt::format("{} is not in {}: neither the image nor the medium's tools brought it",
-                                             quote(wanted), kPath));
+    return fail(Errc::not_found,
+                fmt::format("{} is not in {}: neither the image nor the medium's tools brought it",
+                            quote(wanted), kPath));
   }
   auto init = InitClient::connect(init_socket_);
   if (!init) {
@@ -287,8 +303,8 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
     return tl::unexpected(restored.error());
   }
   auto reply = init->ask(request);
-  const bool launched =
-      reply && (reply->kind == init::ReplyKind::launched || reply->kind == init::ReplyKind::already);
+  const bool launched = reply && (reply->kind == init::ReplyKind::launched ||
+                                  reply->kind == init::ReplyKind::already);
   if (launched) {
     return Json{{"state", init::describe(reply->state.launch)}};
   }
@@ -296,8 +312,10 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
   if (!reply) {
     return tl::unexpected(reply.error());
   }
-  return fail(Errc::io, fmt::format("muster-init does not start {}: {}", program,
-                                    reply->text.empty() ? std::string("this daemon is being replaced") : reply->text));
+  return fail(Errc::io,
+              fmt::format("muster-init does not start {}: {}", program,
+                          reply->text.empty() ? std::string("this daemon is being replaced")
+                                              : reply->text));
 }
 
 Result<Json> LaunchExecutor::follow() {
@@ -339,8 +357,8 @@ Result<Json> LaunchExecutor::end(const Effect& effect) {
   if (!init) {
     return tl::unexpected(init.error());
   }
-  const auto reply =
-      init->ask(init::EndRequest{then == "poweroff" ? init::EndKind::poweroff : init::EndKind::reboot});
+  const auto reply = init->ask(
+      init::EndRequest{then == "poweroff" ? init::EndKind::poweroff : init::EndKind::reboot});
   if (!reply) {
     return tl::unexpected(reply.error());
   }

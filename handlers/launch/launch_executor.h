@@ -1,10 +1,12 @@
 // Readies the machine for mondorestore and has muster-init start it.
 //
-// prepare {"mode", "medium": {"devpath", "dev_name"}, "drives": [{"name", "devno", "kernel"}]}: the files Mondo expects,
-//         polling of the medium's drive off, names of the plan's drives -> {"missing": [files that only cost errors]}
-// filter  {"drives"}: hides everything but the plan's drives from LVM and checks it with `lvm pvs` -> {"seen": [PVs]}
-// run     {"program", "arguments"}: md starts arrays read-write again, then the launch -> {"state"}
-// follow  {}: waits for its end -> {"success", "text", "status", "result"}
+// prepare {"mode", "medium": {"devpath", "dev_name"}, "drives": [{"name", "devno", "kernel"}]}: the
+// files Mondo expects,
+//         polling of the medium's drive off, names of the plan's drives -> {"missing": [files that
+//         only cost errors]}
+// filter  {"drives"}: hides everything but the plan's drives from LVM and checks it with `lvm pvs`
+// -> {"seen": [PVs]} run     {"program", "arguments"}: md starts arrays read-write again, then the
+// launch -> {"state"} follow  {}: waits for its end -> {"success", "text", "status", "result"}
 // shell   {}, end {"then": "shell"|"reboot"|"poweroff"}
 #pragma once
 

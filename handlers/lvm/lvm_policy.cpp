@@ -289,7 +289,8 @@ const Device* LvmPolicy::pv_device(const Group& group, const PhysicalVolume& pv,
     return nullptr;
   }
   if (world.lost(devpath)) {
-    *why = fmt::format("PV {} on {}: what it stands on is being taken down", pv.id, kernel_name(devpath));
+    *why = fmt::format("PV {} on {}: what it stands on is being taken down", pv.id,
+                       kernel_name(devpath));
     return nullptr;
   }
   return world.find(devpath);
@@ -409,7 +410,8 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
       show(group, lv, State::ready, {}, {}, context);
       return;
     }
-    const std::string reason = doomed ? "a PV is gone" : (why.empty() ? "newer metadata changes it" : why);
+    const std::string reason =
+        doomed ? "a PV is gone" : (why.empty() ? "newer metadata changes it" : why);
     held_up_.insert(group.uuid);
     if (const auto holders = world.holders(lv.devpath); !holders.empty()) {
       show(group, lv, State::broken,

@@ -70,8 +70,9 @@ std::string MdPolicy::title(const Array& array) const {
       array.members.empty() ? Json(Json::object()) : array.members.begin()->second.superblock;
   const auto array_name = superblock.value("name", std::string());
   const auto level = level_text(superblock.value("level", 0));
-  return array_name.empty() ? fmt::format("array {} ({})", array.uuid, level)
-                            : fmt::format("array {} ({}, {})", quote(array_name), level, array.uuid);
+  return array_name.empty()
+             ? fmt::format("array {} ({})", array.uuid, level)
+             : fmt::format("array {} ({}, {})", quote(array_name), level, array.uuid);
 }
 
 bool MdPolicy::running(const Array& array, const World& world) const {

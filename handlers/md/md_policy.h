@@ -75,7 +75,7 @@ class MdPolicy final : public Policy {
   std::map<std::string, Array> arrays_;          // by UUID
   std::map<std::string, std::string> array_of_;  // member devpath -> UUID
   std::set<std::string> dirty_;                  // arrays to be considered
-  std::set<std::string> held_up_;  // to be stopped, but something stands on them
+  std::set<std::string> held_up_;                // to be stopped, but something stands on them
   enum class StartRo { unset, setting, set, failed } start_ro_ = StartRo::unset;
 };
 

@@ -8,8 +8,8 @@ namespace muster::md {
 
 [[nodiscard]] Result<void> set_start_ro(const Root& root);
 
-// The kernel's default, whatever modprobe.d said (Debian's mdadm package ships start_ro=1): mondorestore must find its
-// arrays writable at once. Nothing to do where md is not loaded.
+// The kernel's default, whatever modprobe.d said (Debian's mdadm package ships start_ro=1):
+// mondorestore must find its arrays writable at once. Nothing to do where md is not loaded.
 [[nodiscard]] Result<void> clear_start_ro(const Root& root);
 
 }  // namespace muster::md

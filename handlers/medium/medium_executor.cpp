@@ -26,14 +26,15 @@ constexpr const char* kConfig = "/tmp/mondo-restore.cfg";
 constexpr std::size_t kSmallFile = 4096;
 constexpr std::size_t kMembers = std::size_t{16} << 20;
 // What of images/all.tar.gz the plan is made of.
-constexpr std::pair<const char*, const char*> kPlanFiles[] = {{"mondo-restore.cfg", "tmp/mondo-restore.cfg"},
-                                                              {"mountlist.txt", "tmp/mountlist.txt"},
-                                                              {"i-want-my-lvm", "tmp/i-want-my-lvm"},
-                                                              {"raidtab", "etc/raidtab"}};
+constexpr std::pair<const char*, const char*> kPlanFiles[] = {
+    {"mondo-restore.cfg", "tmp/mondo-restore.cfg"},
+    {"mountlist.txt", "tmp/mountlist.txt"},
+    {"i-want-my-lvm", "tmp/i-want-my-lvm"},
+    {"raidtab", "etc/raidtab"}};
 
 std::optional<std::string> small_file(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  struct stat info {};
+  struct stat info{};
   if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return std::nullopt;
   }
@@ -51,7 +52,8 @@ std::optional<std::string> small_file(const std::string& path) {
 Json json_line(const std::string& output) {
   for (std::size_t end = output.size(); end > 0;) {
     const auto begin = output.rfind('\n', end - 1);
-    const auto line = output.substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin + 1));
+    const auto line = output.substr(begin == std::string::npos ? 0 : begin + 1,
+                                    end - (begin == std::string::npos ? 0 : begin + 1));
     if (line.starts_with("{")) {
       auto json = Json::parse(line, nullptr, false);
       if (json.is_object()) {
@@ -73,8 +75,10 @@ std::optional<dev_t> device_number(std::string_view devno) {
 
 }  // namespace
 
-MediumExecutor::MediumExecutor(const Root& root, const BlockDevices& devices, std::string bin_dir, std::string run_dir)
-    : root_(root), devices_(devices), bin_dir_(std::move(bin_dir)), run_dir_(std::move(run_dir)) {}
+MediumExecutor::MediumExecutor(const Root& root, const BlockDevices& devices, std::string bin_dir,
+                               std::string run_dir)
+    : root_(root), devices_(devices), bin_dir_(std::move(bin_dir)), run_dir_(std::move(run_dir)) {
+}
 
 Result<Json> MediumExecutor::run(const Effect& effect) {
   if (effect.verb == "poll") {
@@ -102,7 +106,8 @@ Result<Json> MediumExecutor::poll(const Effect& effect) {
   if (auto status = arguments.status(); !status) {
     return tl::unexpected(status.error());
   }
-  const auto written = root_.write_file("/sys" + devpath + "/events_poll_msecs", std::to_string(msecs));
+  const auto written =
+      root_.write_file("/sys" + devpath + "/events_poll_msecs", std::to_string(msecs));
   if (!written) {
     return tl::unexpected(written.error());
   }
@@ -111,7 +116,7 @@ Result<Json> MediumExecutor::poll(const Effect& effect) {
 
 Json MediumExecutor::look_at(const std::string& directory) const {
   Json found = {{"archives", false}};
-  struct stat info {};
+  struct stat info{};
   if (::stat((directory + "/archives").c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     found["why"] = "no archives directory on it";
     return found;
@@ -120,8 +125,8 @@ Json MediumExecutor::look_at(const std::string& directory) const {
   found["number"] = small_file(directory + "/archives/THIS-CD-NUMBER").value_or("");
   found["serial"] = small_file(directory + "/archives/SERIAL-STRING").value_or("");
   found["not_the_last"] = ::access((directory + "/archives/NOT-THE-LAST").c_str(), F_OK) == 0;
-  std::vector<std::string> argv{bin_dir_ + "/muster-unpack", "extract", "--archive", directory + "/images/all.tar.gz",
-                                "--to-stdout-json"};
+  std::vector<std::string> argv{bin_dir_ + "/muster-unpack", "extract", "--archive",
+                                directory + "/images/all.tar.gz", "--to-stdout-json"};
   for (const auto& [file, member] : kPlanFiles) {
     argv.insert(argv.end(), {"--member", member});
   }
@@ -141,7 +146,8 @@ Json MediumExecutor::look_at(const std::string& directory) const {
     found["why"] = fmt::format("images/all.tar.gz: {}", child->describe());
     return found;
   }
-  if (json.contains("error") && json["error"].is_string() && !json["error"].get<std::string>().empty()) {
+  if (json.contains("error") && json["error"].is_string() &&
+      !json["error"].get<std::string>().empty()) {
     found["why"] = json["error"];
   }
   Json files = Json::object();
@@ -172,7 +178,8 @@ Result<Json> MediumExecutor::examine(const Effect& effect) {
   if (kind == "disc") {
     return look_at(mount.directory());
   }
-  const std::string iso = fmt::format("{}/{}-1.iso", arguments.text("directory"), arguments.text("prefix"));
+  const std::string iso =
+      fmt::format("{}/{}-1.iso", arguments.text("directory"), arguments.text("prefix"));
   auto loop = attach_loop(mount.directory(), iso);
   if (!loop) {
     if (loop.error().code == Errc::not_found) {
@@ -190,20 +197,20 @@ Result<Json> MediumExecutor::examine(const Effect& effect) {
   return found;
 }
 
-// mondorestore finds the ISO directory's mount by the name in iso-dev, and follows no links: that very name must lead
-// to the device, as a node.
+// mondorestore finds the ISO directory's mount by the name in iso-dev, and follows no links: that
+// very name must lead to the device, as a node.
 Result<std::string> MediumExecutor::isodir_source(const Effect& effect, Json& config) const {
   const auto dev_name = effect.arguments.value("dev_name", std::string());
   const auto wanted = effect.arguments.value("iso_dev", std::string());
   const auto number = device_number(effect.arguments.value("devno", std::string()));
-  if (wanted.empty() || wanted == dev_name || !wanted.starts_with("/dev/") || wanted.find("..") != std::string::npos ||
-      !number) {
+  if (wanted.empty() || wanted == dev_name || !wanted.starts_with("/dev/") ||
+      wanted.find("..") != std::string::npos || !number) {
     if (wanted != dev_name) {
       config["iso-dev"] = dev_name;
     }
     return dev_name;
   }
-  struct stat info {};
+  struct stat info{};
   const bool exists = ::stat(wanted.c_str(), &info) == 0;
   const bool leads_there = exists && S_ISBLK(info.st_mode) && info.st_rdev == *number;
   const bool is_link = ::lstat(wanted.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
@@ -221,15 +228,17 @@ Result<std::string> MediumExecutor::isodir_source(const Effect& effect, Json& co
     }
     return wanted;
   }
-  // The name is another device's today. A nuke keeps the config it read at its start, the other modes read the
-  // medium's copy again, with the old name in it.
+  // The name is another device's today. A nuke keeps the config it read at its start, the other
+  // modes read the medium's copy again, with the old name in it.
   if (effect.arguments.value("mode", std::string()) == "nuke") {
     config["iso-dev"] = dev_name;
     return dev_name;
   }
-  return fail(Errc::busy, fmt::format("the ISO files are on {}, the medium's config calls that {}, and this name is "
-                                      "another device's today: mondorestore would read the wrong one",
-                                      dev_name, quote(wanted)));
+  return fail(
+      Errc::busy,
+      fmt::format("the ISO files are on {}, the medium's config calls that {}, and this name is "
+                  "another device's today: mondorestore would read the wrong one",
+                  dev_name, quote(wanted)));
 }
 
 Result<Json> MediumExecutor::take(const Effect& effect) {
@@ -263,7 +272,7 @@ Result<Json> MediumExecutor::take(const Effect& effect) {
     std::ofstream("/tmp/CDROM-LIVES-HERE") << kCdrom << "\n";
     return Json{{"config", config}};
   }
-  struct stat info {};
+  struct stat info{};
   const auto number = device_number(devno);
   if (::stat(dev_name.c_str(), &info) != 0 || !number || info.st_rdev != *number) {
     return fail(Errc::not_found, fmt::format("{} is not the device {} any more", dev_name, devno));
@@ -282,16 +291,18 @@ Result<Json> MediumExecutor::take(const Effect& effect) {
 Result<Json> MediumExecutor::tools(const Effect& effect) {
   ChildOptions options;
   options.output_limit = kMembers;
-  const auto child = run_child({bin_dir_ + "/muster-unpack", "tools", "--images", std::string(kCdrom) + "/images",
-                                "--root", "/", "--staging", "/tmp/groovy-stuff"},
-                               options);
+  const auto child =
+      run_child({bin_dir_ + "/muster-unpack", "tools", "--images", std::string(kCdrom) + "/images",
+                 "--root", "/", "--staging", "/tmp/groovy-stuff"},
+                options);
   if (!child) {
     return tl::unexpected(child.error().within("unpacking the tools"));
   }
   Json json = json_line(child->output);
   if (!child->ok()) {
     const auto said = json.is_object() ? json.value("error", std::string()) : std::string();
-    return fail(Errc::io, fmt::format("unpacking the tools: {}", said.empty() ? child->describe() : said));
+    return fail(Errc::io,
+                fmt::format("unpacking the tools: {}", said.empty() ? child->describe() : said));
   }
   // The tools brought the medium's config: what has another name today is corrected after that.
   const Json config = effect.arguments.value("config", Json::object());
@@ -319,7 +330,7 @@ Result<Json> MediumExecutor::release() {
       return tl::unexpected(unmounted.error());
     }
   }
-  struct stat info {};
+  struct stat info{};
   if (::lstat(kCdromLink, &info) == 0 && S_ISLNK(info.st_mode)) {
     ::unlink(kCdromLink);
   }

@@ -1,11 +1,15 @@
 // Looks at candidates for the medium, and puts the chosen one where Mondo expects it.
 //
 // poll    {"devpath", "msecs"}: how often the kernel asks the drive for its disc
-// examine {"devno", "name", "filesystem", "kind": "disc"|"directory", "directory", "prefix"}: mounts it aside, reads
+// examine {"devno", "name", "filesystem", "kind": "disc"|"directory", "directory", "prefix"}:
+// mounts it aside, reads
 //         what proves a medium, takes the mount down again
-//         -> {"archives": bool, "number", "serial", "not_the_last": bool, "files": {name: text|null}, "iso", "why"}
-// take    {"devno", "name", "dev_name", "filesystem", "kind", "iso", "iso_dev", "mode"}: /dev/cdrom, /mnt/cdrom, for
-//         ISO files also /tmp/isodir -> {"config": {key: value that must go into mondo-restore.cfg}}
+//         -> {"archives": bool, "number", "serial", "not_the_last": bool, "files": {name:
+//         text|null}, "iso", "why"}
+// take    {"devno", "name", "dev_name", "filesystem", "kind", "iso", "iso_dev", "mode"}:
+// /dev/cdrom, /mnt/cdrom, for
+//         ISO files also /tmp/isodir -> {"config": {key: value that must go into
+//         mondo-restore.cfg}}
 // tools   {"config"}: unpacks the medium's tools over /, then corrects the config
 // release {}: takes all of that back
 #pragma once
@@ -19,7 +23,8 @@ namespace muster::medium {
 
 class MediumExecutor final : public Executor {
  public:
-  MediumExecutor(const Root& root, const BlockDevices& devices, std::string bin_dir, std::string run_dir);
+  MediumExecutor(const Root& root, const BlockDevices& devices, std::string bin_dir,
+                 std::string run_dir);
   [[nodiscard]] std::string_view name() const override { return "medium"; }
   [[nodiscard]] Result<Json> run(const Effect& effect) override;
 

@@ -25,7 +25,7 @@ Result<Fd> open_inside(const std::string& directory, const std::string& file) {
   if (!base) {
     return fail_errno(directory, errno);
   }
-  struct open_how how {};
+  struct open_how how{};
   how.flags = O_RDONLY | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   const long fd = ::syscall(SYS_openat2, base.get(), file.c_str(), &how, sizeof how);
@@ -50,12 +50,14 @@ std::string_view quiet_options(std::string_view filesystem) {
   return {};
 }
 
-Result<void> mount_quietly(const std::string& source, const std::string& directory, const std::string& filesystem) {
+Result<void> mount_quietly(const std::string& source, const std::string& directory,
+                           const std::string& filesystem) {
   std::error_code ignored;
   std::filesystem::create_directories(directory, ignored);
   const std::string options(quiet_options(filesystem));
   constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (::mount(source.c_str(), directory.c_str(), filesystem.c_str(), kFlags, options.c_str()) != 0) {
+  if (::mount(source.c_str(), directory.c_str(), filesystem.c_str(), kFlags, options.c_str()) !=
+      0) {
     return fail_errno(fmt::format("mounting {} ({}) read-only", source, filesystem), errno);
   }
   return {};
@@ -66,7 +68,7 @@ Result<LoopDevice> attach_loop(const std::string& directory, const std::string& 
   if (!opened) {
     return tl::unexpected(opened.error());
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstat(opened->get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return fail(Errc::invalid, fmt::format("{} is not a regular file", quote(file)));
   }
@@ -84,7 +86,7 @@ Result<LoopDevice> attach_loop(const std::string& directory, const std::string& 
     if (!loop) {
       return fail_errno(node, errno);
     }
-    struct loop_config config {};
+    struct loop_config config{};
     config.fd = static_cast<__u32>(opened->get());
     config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
     if (::ioctl(loop.get(), LOOP_CONFIGURE, &config) == 0) {

@@ -1,4 +1,5 @@
-// Mounts of a medium: read-only, without replaying a journal, and taken down again whatever happens.
+// Mounts of a medium: read-only, without replaying a journal, and taken down again whatever
+// happens.
 #pragma once
 
 #include <string>
@@ -9,11 +10,12 @@
 
 namespace muster::medium {
 
-// Options that keep a filesystem's driver from writing even where it thinks it must (a dirty journal, say): a mount
-// that is only read-only still replays an ext4 journal.
+// Options that keep a filesystem's driver from writing even where it thinks it must (a dirty
+// journal, say): a mount that is only read-only still replays an ext4 journal.
 [[nodiscard]] std::string_view quiet_options(std::string_view filesystem);
 
-// Mounts `source` (a device node) read-only, nodev, nosuid, noexec. The directory is made if it is missing.
+// Mounts `source` (a device node) read-only, nodev, nosuid, noexec. The directory is made if it is
+// missing.
 [[nodiscard]] Result<void> mount_quietly(const std::string& source, const std::string& directory,
                                          const std::string& filesystem);
 
@@ -26,7 +28,8 @@ struct LoopDevice {
 // The file, read-only. `file` is reached below `directory` without leaving it by links or "..".
 [[nodiscard]] Result<LoopDevice> attach_loop(const std::string& directory, const std::string& file);
 
-// Unmounts; at once if it can, else as soon as its last user is gone. Nothing mounted there is no error.
+// Unmounts; at once if it can, else as soon as its last user is gone. Nothing mounted there is no
+// error.
 [[nodiscard]] Result<void> unmount(const std::string& directory);
 
 // A mount for the time of looking.

@@ -125,7 +125,8 @@ void MediumPolicy::examine(Candidate& candidate, const Device& device, Context& 
   if (candidate.examining != 0 || plan.mode == Mode::expert || !type_refusal(plan).empty()) {
     return;
   }
-  // Loop devices are ours, made to look into an ISO file, or mondorestore's: the file below is the candidate.
+  // Loop devices are ours, made to look into an ISO file, or mondorestore's: the file below is the
+  // candidate.
   if (device.kernel.starts_with("loop")) {
     return;
   }
@@ -433,9 +434,10 @@ void MediumPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     show(State::working,
          fmt::format("mounted from {}; its tools are being unpacked", candidate.kernel), {},
          context);
-    pending_ = context.want("tools", candidate.kernel,
-                            {{"devpath", chosen_}, {"config", outcome.result.value("config", Json::object())}},
-                            context.world().plan().medium_ms(), "medium");
+    pending_ = context.want(
+        "tools", candidate.kernel,
+        {{"devpath", chosen_}, {"config", outcome.result.value("config", Json::object())}},
+        context.world().plan().medium_ms(), "medium");
     return;
   }
   // The tools may have brought drivers: devices without one are tried again.

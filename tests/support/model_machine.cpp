@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t kMaxEffects = 5000;
 
 rules::RuleSet shipped_rules() {
-  static const char* const kFiles[] = {"10-driver", "20-node", "30-probe", "40-md", "50-lvm", "60-medium", "70-target"};
+  static const char* const kFiles[] = {"10-driver", "20-node",   "30-probe", "40-md",
+                                       "50-lvm",    "60-medium", "70-target"};
   std::vector<rules::Source> sources;
   for (const auto* name : kFiles) {
     const std::string path = fmt::format("{}/rules/{}.rules", MUSTER_SOURCE_DIR, name);
@@ -36,12 +37,13 @@ std::string devpath_of(const std::string& kernel) {
 
 }  // namespace
 
-Json md_member(const std::string& uuid, const std::string& name, int level, int raid_disks, int slot,
-               std::uint64_t events, std::vector<std::string> roles) {
+Json md_member(const std::string& uuid, const std::string& name, int level, int raid_disks,
+               int slot, std::uint64_t events, std::vector<std::string> roles) {
   if (roles.empty()) {
     roles.assign(static_cast<std::size_t>(raid_disks), "active");
   }
-  return {{"properties", {{"ID_FS_TYPE", "linux_raid_member"}, {"ID_FS_USAGE", "raid"}, {"ID_FS_UUID", uuid}}},
+  return {{"properties",
+           {{"ID_FS_TYPE", "linux_raid_member"}, {"ID_FS_USAGE", "raid"}, {"ID_FS_UUID", uuid}}},
           {"details",
            {{"md",
              {{"uuid", uuid},
@@ -58,17 +60,24 @@ Json md_member(const std::string& uuid, const std::string& name, int level, int 
 }
 
 Json lvm_pv(const std::string& pv_uuid, const std::string& metadata) {
-  return {{"properties", {{"ID_FS_TYPE", "LVM2_member"}, {"ID_FS_USAGE", "raid"}, {"ID_FS_UUID", pv_uuid}}},
+  return {{"properties",
+           {{"ID_FS_TYPE", "LVM2_member"}, {"ID_FS_USAGE", "raid"}, {"ID_FS_UUID", pv_uuid}}},
           {"details", {{"lvm", {{"pv_uuid", pv_uuid}, {"metadata", metadata}}}}}};
 }
 
 Json filesystem(const std::string& type, const std::string& uuid) {
-  return {{"properties", {{"ID_FS_TYPE", type}, {"ID_FS_USAGE", "filesystem"}, {"ID_FS_UUID", uuid}, {"ID_FS_UUID_ENC", uuid}}},
+  return {{"properties",
+           {{"ID_FS_TYPE", type},
+            {"ID_FS_USAGE", "filesystem"},
+            {"ID_FS_UUID", uuid},
+            {"ID_FS_UUID_ENC", uuid}}},
           {"details", Json::object()}};
 }
 
 ModelMachine::ModelMachine(Json facts)
-    : engine_(std::make_unique<Engine>(shipped_rules(), make_policies())), facts_(std::move(facts)) {}
+    : engine_(std::make_unique<Engine>(shipped_rules(), make_policies())),
+      facts_(std::move(facts)) {
+}
 
 void ModelMachine::start() {
   send(FactsRead{facts_});
@@ -83,7 +92,8 @@ void ModelMachine::send(EventBody body) {
   if (effects_.size() > kMaxEffects) {
     std::string last;
     for (std::size_t i = effects_.size() - 12; i < effects_.size(); ++i) {
-      last += fmt::format("\n{} {} {} {}", effects_[i].handler, effects_[i].verb, effects_[i].subject, effects_[i].arguments.dump());
+      last += fmt::format("\n{} {} {} {}", effects_[i].handler, effects_[i].verb,
+                          effects_[i].subject, effects_[i].arguments.dump());
     }
     throw std::runtime_error("the effects never end:" + last);
   }
@@ -115,7 +125,8 @@ void ModelMachine::release(const std::string& handler, const std::string& verb) 
   }
 }
 
-void ModelMachine::fail_effect(const std::string& handler, const std::string& verb, std::string error, Errc code) {
+void ModelMachine::fail_effect(const std::string& handler, const std::string& verb,
+                               std::string error, Errc code) {
   failures_[handler + " " + verb] = Error{code, std::move(error), 0};
 }
 
@@ -135,14 +146,15 @@ void ModelMachine::finish(const Effect& effect, Result<Json> result) {
   send(std::move(done));
 }
 
-void ModelMachine::appear(const std::string& kernel, unsigned major, unsigned minor, std::uint64_t sectors,
-                          Attributes attributes) {
+void ModelMachine::appear(const std::string& kernel, unsigned major, unsigned minor,
+                          std::uint64_t sectors, Attributes attributes) {
   DeviceEvent event;
   event.action = Action::add;
   event.devpath = devpath_of(kernel);
   event.subsystem = "block";
-  event.properties = {{"MAJOR", std::to_string(major)}, {"MINOR", std::to_string(minor)}, {"DEVNAME", "/dev/" + kernel},
-                      {"DEVTYPE", "disk"}, {"SUBSYSTEM", "block"}, {"DISKSEQ", "1"}};
+  event.properties = {{"MAJOR", std::to_string(major)}, {"MINOR", std::to_string(minor)},
+                      {"DEVNAME", "/dev/" + kernel},    {"DEVTYPE", "disk"},
+                      {"SUBSYSTEM", "block"},           {"DISKSEQ", "1"}};
   event.attributes = std::move(attributes);
   event.attributes["size"] = std::to_string(sectors);
   if (kernel.starts_with("md") || kernel.starts_with("dm-")) {
@@ -175,9 +187,13 @@ void ModelMachine::unplug(const std::string& name) {
   vanish(name);
 }
 
-void ModelMachine::command(const std::string& verb, Json arguments) { send(Command{1, verb, std::move(arguments)}); }
+void ModelMachine::command(const std::string& verb, Json arguments) {
+  send(Command{1, verb, std::move(arguments)});
+}
 
-void ModelMachine::timer(const std::string& name) { send(TimerDue{name}); }
+void ModelMachine::timer(const std::string& name) {
+  send(TimerDue{name});
+}
 
 void ModelMachine::answer(const Effect& effect) {
   const auto& arguments = effect.arguments;
@@ -217,8 +233,8 @@ void ModelMachine::answer(const Effect& effect) {
   }
   if (effect.handler == "driver" && effect.verb == "resolve") {
     const auto name = arguments.at("alias").get<std::string>();
-    const Json module = {{"name", name}, {"path", name + ".ko"}, {"options", ""},
-                         {"needs", Json::array()}, {"soft", false}, {"state", "absent"}};
+    const Json module = {{"name", name},           {"path", name + ".ko"}, {"options", ""},
+                         {"needs", Json::array()}, {"soft", false},        {"state", "absent"}};
     finish(effect, Json{{"modules", Json::array({module})}, {"refused", Json::array()}});
   } else if (effect.handler == "probe") {
     const auto kernel = arguments.at("name").get<std::string>();
@@ -235,7 +251,8 @@ void ModelMachine::answer(const Effect& effect) {
       result.update(found);
     }
     finish(effect, std::move(result));
-  } else if (effect.handler == "md" && (effect.verb == "assemble" || effect.verb == "mdadm_assemble")) {
+  } else if (effect.handler == "md" &&
+             (effect.verb == "assemble" || effect.verb == "mdadm_assemble")) {
     const int number = arguments.at("number").get<int>();
     const unsigned minor = number >= 0 ? static_cast<unsigned>(number) : next_md_--;
     const auto kernel = fmt::format("md{}", minor);
@@ -245,7 +262,8 @@ void ModelMachine::answer(const Effect& effect) {
     }
     identity_of_[kernel] = arguments.at("uuid").get<std::string>();
     appear(kernel, 9, minor, 131072, {{"md/array_state", "read-auto"}, {"slaves", slaves}});
-    finish(effect, Json{{"kernel", kernel}, {"devno", fmt::format("9:{}", minor)}, {"state", "read-auto"}});
+    finish(effect,
+           Json{{"kernel", kernel}, {"devno", fmt::format("9:{}", minor)}, {"state", "read-auto"}});
   } else if (effect.handler == "md" && effect.verb == "stop") {
     vanish(arguments.at("kernel").get<std::string>());
     finish(effect, Json::object());
@@ -253,12 +271,14 @@ void ModelMachine::answer(const Effect& effect) {
     const auto kernel = fmt::format("dm-{}", next_dm_);
     identity_of_[kernel] = arguments.at("dm_uuid").get<std::string>();
     appear(kernel, 254, next_dm_++, 65536,
-           {{"dm/name", arguments.at("dm_name").get<std::string>()}, {"dm/uuid", arguments.at("dm_uuid").get<std::string>()},
+           {{"dm/name", arguments.at("dm_name").get<std::string>()},
+            {"dm/uuid", arguments.at("dm_uuid").get<std::string>()},
             {"dm/suspended", "0"}});
     finish(effect, Json{{"kernel", kernel}});
   } else if (effect.handler == "lvm" && effect.verb == "remove") {
     for (const auto& [kernel, event] : virtual_) {
-      if (kernel.starts_with("dm-") && identity_of_[kernel] == arguments.at("dm_uuid").get<std::string>()) {
+      if (kernel.starts_with("dm-") &&
+          identity_of_[kernel] == arguments.at("dm_uuid").get<std::string>()) {
         const std::string gone = kernel;
         vanish(gone);
         break;
@@ -276,12 +296,13 @@ void ModelMachine::answer(const Effect& effect) {
 }
 
 std::size_t ModelMachine::count(const std::string& handler, const std::string& verb) const {
-  return static_cast<std::size_t>(std::count_if(effects_.begin(), effects_.end(), [&](const Effect& effect) {
-    return effect.handler == handler && effect.verb == verb;
-  }));
+  return static_cast<std::size_t>(std::count_if(
+      effects_.begin(), effects_.end(),
+      [&](const Effect& effect) { return effect.handler == handler && effect.verb == verb; }));
 }
 
-std::vector<Json> ModelMachine::arguments_of(const std::string& handler, const std::string& verb) const {
+std::vector<Json> ModelMachine::arguments_of(const std::string& handler,
+                                             const std::string& verb) const {
   std::vector<Json> result;
   for (const auto& effect : effects_) {
     if (effect.handler == handler && effect.verb == verb) {

@@ -1,7 +1,8 @@
 // A machine for tests of the engine: hardware as data, effects answered as the kernel would.
 //
-// Devices arrive when the test says so. Each effect that the engine sends is answered from the model at once or, in
-// arrival tests, as one of the things that may happen next: so every causally possible order can be played.
+// Devices arrive when the test says so. Each effect that the engine sends is answered from the
+// model at once or, in arrival tests, as one of the things that may happen next: so every causally
+// possible order can be played.
 #pragma once
 
 #include <deque>
@@ -18,16 +19,17 @@
 namespace muster::test {
 
 struct ModelDisk {
-  std::string name;             // "sda"
-  unsigned minor = 0;           // of major 8
+  std::string name;    // "sda"
+  unsigned minor = 0;  // of major 8
   std::uint64_t sectors = 131072;
   std::string serial = {};
   Json probe = Json::object();  // what a read of it finds: {"properties", "details"}
 };
 
 // A member of an md array, as the probe reports it.
-[[nodiscard]] Json md_member(const std::string& uuid, const std::string& name, int level, int raid_disks, int slot,
-                             std::uint64_t events = 10, std::vector<std::string> roles = {});
+[[nodiscard]] Json md_member(const std::string& uuid, const std::string& name, int level,
+                             int raid_disks, int slot, std::uint64_t events = 10,
+                             std::vector<std::string> roles = {});
 // A PV that carries this metadata text.
 [[nodiscard]] Json lvm_pv(const std::string& pv_uuid, const std::string& metadata);
 [[nodiscard]] Json filesystem(const std::string& type, const std::string& uuid = "1111-2222");
@@ -45,19 +47,27 @@ class ModelMachine {
   void send(EventBody body);
 
   // What reading the device an array or LV becomes finds on it.
-  void content(const std::string& array_uuid_or_dm_uuid, Json probe) { contents_[array_uuid_or_dm_uuid] = std::move(probe); }
+  void content(const std::string& array_uuid_or_dm_uuid, Json probe) {
+    contents_[array_uuid_or_dm_uuid] = std::move(probe);
+  }
   // What examining a candidate finds.
-  void medium(const std::string& kernel_name, Json found) { media_[kernel_name] = std::move(found); }
+  void medium(const std::string& kernel_name, Json found) {
+    media_[kernel_name] = std::move(found);
+  }
   // Effects of this handler and verb are kept back until released.
-  void hold(const std::string& handler, const std::string& verb) { held_.insert(handler + " " + verb); }
+  void hold(const std::string& handler, const std::string& verb) {
+    held_.insert(handler + " " + verb);
+  }
   void release(const std::string& handler, const std::string& verb);
-  void fail_effect(const std::string& handler, const std::string& verb, std::string error, Errc code = Errc::io);
+  void fail_effect(const std::string& handler, const std::string& verb, std::string error,
+                   Errc code = Errc::io);
 
   [[nodiscard]] Engine& engine() { return *engine_; }
   [[nodiscard]] const World& world() const { return engine_->world(); }
   [[nodiscard]] const std::vector<Effect>& effects() const { return effects_; }
   [[nodiscard]] std::size_t count(const std::string& handler, const std::string& verb) const;
-  [[nodiscard]] std::vector<Json> arguments_of(const std::string& handler, const std::string& verb) const;
+  [[nodiscard]] std::vector<Json> arguments_of(const std::string& handler,
+                                               const std::string& verb) const;
   [[nodiscard]] const std::vector<Json>& replies() const { return replies_; }
   [[nodiscard]] std::string state(const std::string& thing_id) const;
   [[nodiscard]] std::string why(const std::string& thing_id) const;
@@ -67,7 +77,8 @@ class ModelMachine {
  private:
   void answer(const Effect& effect);
   void finish(const Effect& effect, Result<Json> result);
-  void appear(const std::string& kernel, unsigned major, unsigned minor, std::uint64_t sectors, Attributes attributes);
+  void appear(const std::string& kernel, unsigned major, unsigned minor, std::uint64_t sectors,
+              Attributes attributes);
   void vanish(const std::string& kernel);
 
   std::unique_ptr<Engine> engine_;
@@ -76,9 +87,9 @@ class ModelMachine {
   std::vector<Effect> effects_;
   std::deque<Effect> queue_;
   bool working_ = false;
-  std::map<std::string, ModelDisk> disks_;           // by kernel name
-  std::map<std::string, DeviceEvent> virtual_;       // arrays and dm devices by kernel name
-  std::map<std::string, std::string> identity_of_;   // their UUIDs
+  std::map<std::string, ModelDisk> disks_;          // by kernel name
+  std::map<std::string, DeviceEvent> virtual_;      // arrays and dm devices by kernel name
+  std::map<std::string, std::string> identity_of_;  // their UUIDs
   std::map<std::string, Json> contents_;
   std::map<std::string, Json> media_;
   std::set<std::string> held_;

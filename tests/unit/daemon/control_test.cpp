@@ -25,7 +25,8 @@ using testing::TempTree;
 // A client that blocks: the daemon's side runs on a thread of its own.
 class Client {
  public:
-  explicit Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Client(const std::string& path)
+      : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
@@ -116,7 +117,7 @@ class ControlTest : public ::testing::Test {
 
 TEST_F(ControlTest, AnswersInOrderAndMindsItsOwnMode) {
   ASSERT_TRUE(start());
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600);
   Client client(path());
@@ -257,9 +258,12 @@ TEST_F(ControlTest, ASecondDaemonIsRefusedADeadOnesSocketIsReplaced) {
     path().copy(address.sun_path, sizeof address.sun_path - 1);
     ASSERT_EQ(::bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   }
-  { EXPECT_TRUE(Control::open(other, settings, [](const Command&) {})); }
+  {
+    EXPECT_TRUE(Control::open(other, settings, [](const Command&) {}));
+  }
 
-  // Dying: it listens and will never answer, as a killed process does while a thread of it hangs in the kernel.
+  // Dying: it listens and will never answer, as a killed process does while a thread of it hangs in
+  // the kernel.
   const Fd dying(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -1,4 +1,5 @@
-// The engine with the shipped rules and all policies, against a machine that answers effects as the kernel would.
+// The engine with the shipped rules and all policies, against a machine that answers effects as the
+// kernel would.
 #include "daemon/engine.h"
 
 #include <fmt/format.h>
@@ -28,13 +29,16 @@ constexpr const char* kMirror = "aaaaaaaa:bbbbbbbb:cccccccc:dddddddd";
 constexpr const char* kPvArray = "AAAAAA-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa";
 constexpr const char* kPvPlain = "BBBBBB-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb";
 constexpr const char* kConfig =
-    "files-in-filelist 3\nlast-filelist-number 0\ntotal-slices 0\niso-prefix lab\nbackup-media-type cdr\n"
+    "files-in-filelist 3\nlast-filelist-number 0\ntotal-slices 0\niso-prefix "
+    "lab\nbackup-media-type cdr\n"
     "differential 0\n";
-constexpr const char* kMountlist = "/dev/vg0/root / ext3 lvm\n/dev/vg0/my-data /data ext3 lvm\n/dev/md1 /srv ext3 60000\n";
+constexpr const char* kMountlist =
+    "/dev/vg0/root / ext3 lvm\n/dev/vg0/my-data /data ext3 lvm\n/dev/md1 /srv ext3 60000\n";
 
 // A group over an array and a plain disk: root lies on the array, my-data on the plain PV.
 std::string metadata(int seqno = 3, const std::string& data_start = "0") {
-  const auto volume = [](const std::string& name, const std::string& id, const std::string& pv, const std::string& start) {
+  const auto volume = [](const std::string& name, const std::string& id, const std::string& pv,
+                         const std::string& start) {
     return fmt::format(R"({} {{
 id = "{}"
 status = ["READ", "WRITE", "VISIBLE"]
@@ -51,7 +55,8 @@ stripes = ["{}", {}]
 )",
                        name, id, pv, start);
   };
-  const auto physical = [](const std::string& name, const std::string& id, const std::string& hint) {
+  const auto physical = [](const std::string& name, const std::string& id,
+                           const std::string& hint) {
     return fmt::format(R"({} {{
 id = "{}"
 device = "{}"
@@ -64,7 +69,8 @@ pe_count = 15
 )",
                        name, id, hint);
   };
-  return fmt::format(R"(vg0 {{
+  return fmt::format(
+      R"(vg0 {{
 id = "VVVVVV-vvvv-vvvv-vvvv-vvvv-vvvv-vvvvvv"
 seqno = {}
 format = "lvm2"
@@ -82,9 +88,9 @@ logical_volumes {{
 contents = "Text Format Volume Group"
 version = 1
 )",
-                     seqno, physical("pv0", kPvArray, "/dev/md0"), physical("pv1", kPvPlain, "/dev/sdf"),
-                     volume("root", "LLLLLL-root-rrrr-rrrr-rrrr-rrrr-rrrrrr", "pv0", "0"),
-                     volume("my-data", "LLLLLL-data-dddd-dddd-dddd-dddd-dddddd", "pv1", data_start));
+      seqno, physical("pv0", kPvArray, "/dev/md0"), physical("pv1", kPvPlain, "/dev/sdf"),
+      volume("root", "LLLLLL-root-rrrr-rrrr-rrrr-rrrr-rrrrrr", "pv0", "0"),
+      volume("my-data", "LLLLLL-data-dddd-dddd-dddd-dddd-dddddd", "pv1", data_start));
 }
 
 Json disc(const std::string& number = "1", const std::string& config = kConfig) {
@@ -92,7 +98,11 @@ Json disc(const std::string& number = "1", const std::string& config = kConfig) 
           {"number", number},
           {"serial", "S1"},
           {"not_the_last", false},
-          {"files", {{"mondo-restore.cfg", config}, {"mountlist.txt", kMountlist}, {"i-want-my-lvm", nullptr}, {"raidtab", nullptr}}}};
+          {"files",
+           {{"mondo-restore.cfg", config},
+            {"mountlist.txt", kMountlist},
+            {"i-want-my-lvm", nullptr},
+            {"raidtab", nullptr}}}};
 }
 
 Json facts(const std::string& command_line = "compare_mode") {
@@ -140,7 +150,8 @@ TEST(EngineTest, LaunchesOnceWhenMediumAndTargetsAreThere) {
   }
   EXPECT_EQ(model->count("launch", "run"), 1U) << explain_text(model->engine(), "");
   EXPECT_EQ(model->world().phase(), Phase::restoring);
-  EXPECT_THAT(model->arguments_of("launch", "run").front().at("arguments"), Json::array({"--compare"}));
+  EXPECT_THAT(model->arguments_of("launch", "run").front().at("arguments"),
+              Json::array({"--compare"}));
 }
 
 TEST(EngineTest, EveryOrderOfArrivalEndsInTheSameState) {
@@ -188,7 +199,8 @@ TEST(EngineTest, RemovalsAndReturnsOnTheWayChangeNothingInTheEnd) {
     }
     ASSERT_EQ(model->count("launch", "run"), 0U) << story;
     model->plug(last);
-    ASSERT_EQ(model->count("launch", "run"), 1U) << story << last.name << "\n" << explain_text(model->engine(), "");
+    ASSERT_EQ(model->count("launch", "run"), 1U) << story << last.name << "\n"
+                                                 << explain_text(model->engine(), "");
     ASSERT_EQ(model->final_state(), whole->final_state()) << story;
   }
 }
@@ -226,9 +238,13 @@ TEST(EngineTest, AMemberThatNeverComesIsNamed) {
     }
   }
   EXPECT_EQ(model->count("launch", "run"), 0U);
-  EXPECT_THAT(explain_text(model->engine(), ""),
-              AllOf(HasSubstr("target /dev/vg0/root: waiting"), HasSubstr(fmt::format("array \"0\" (raid5, {}): waiting (2 of 3 members; slot 1 not seen)", kArray))));
-  EXPECT_THAT(board_text(model->engine(), 200), AllOf(HasSubstr(kArray), HasSubstr("slot 1 not seen")));
+  EXPECT_THAT(
+      explain_text(model->engine(), ""),
+      AllOf(HasSubstr("target /dev/vg0/root: waiting"),
+            HasSubstr(fmt::format(
+                "array \"0\" (raid5, {}): waiting (2 of 3 members; slot 1 not seen)", kArray))));
+  EXPECT_THAT(board_text(model->engine(), 200),
+              AllOf(HasSubstr(kArray), HasSubstr("slot 1 not seen")));
 }
 
 TEST(EngineTest, NothingIsAssembledWhileMembersAreStaleOrClaimedTwice) {
@@ -239,7 +255,8 @@ TEST(EngineTest, NothingIsAssembledWhileMembersAreStaleOrClaimedTwice) {
   model->plug(disks[1]);
   model->plug(disks[2]);
   EXPECT_EQ(model->count("md", "assemble"), 0U);
-  EXPECT_THAT(model->why(fmt::format("array:{}", kArray)), HasSubstr("sdb and sdc both claim slot 1"));
+  EXPECT_THAT(model->why(fmt::format("array:{}", kArray)),
+              HasSubstr("sdb and sdc both claim slot 1"));
 
   auto stale = machine();
   disks[2].probe = md_member(kArray, "0", 5, 3, 2, 4);
@@ -247,14 +264,19 @@ TEST(EngineTest, NothingIsAssembledWhileMembersAreStaleOrClaimedTwice) {
   stale->plug(disks[1]);
   stale->plug(disks[2]);
   EXPECT_EQ(stale->count("md", "assemble"), 0U);
-  EXPECT_THAT(stale->why(fmt::format("array:{}", kArray)), HasSubstr("stale: sdc (events 4, newest 10)"));
+  EXPECT_THAT(stale->why(fmt::format("array:{}", kArray)),
+              HasSubstr("stale: sdc (events 4, newest 10)"));
 }
 
 TEST(EngineTest, HalvesThatWentOnAloneAreRefusedInEitherOrder) {
   for (const bool reverse : {false, true}) {
     auto model = machine();
-    ModelDisk left{.name = "sda", .minor = 0, .probe = md_member(kMirror, "1", 1, 2, 0, 20, {"active", "missing"})};
-    ModelDisk right{.name = "sdb", .minor = 16, .probe = md_member(kMirror, "1", 1, 2, 1, 30, {"missing", "active"})};
+    ModelDisk left{.name = "sda",
+                   .minor = 0,
+                   .probe = md_member(kMirror, "1", 1, 2, 0, 20, {"active", "missing"})};
+    ModelDisk right{.name = "sdb",
+                    .minor = 16,
+                    .probe = md_member(kMirror, "1", 1, 2, 1, 30, {"missing", "active"})};
     model->plug(reverse ? right : left);
     model->plug(reverse ? left : right);
     EXPECT_EQ(model->count("md", "assemble"), 0U);
@@ -301,7 +323,8 @@ TEST(EngineTest, AStalePvDecidesNothingInEitherOrder) {
     }
     EXPECT_EQ(model->state("lv:vg0/root"), "ready") << stale_first;
     EXPECT_EQ(model->state("lv:vg0/my-data"), "impossible") << stale_first;
-    EXPECT_THAT(model->why("lv:vg0/my-data"), HasSubstr("sdf is stale: its metadata has seqno 3, the newest is 5"));
+    EXPECT_THAT(model->why("lv:vg0/my-data"),
+                HasSubstr("sdf is stale: its metadata has seqno 3, the newest is 5"));
   }
 }
 
@@ -332,7 +355,10 @@ TEST(EngineTest, HyphensAreDoubledAsLvm2Does) {
   const auto made = model->arguments_of("lvm", "create");
   ASSERT_THAT(made, SizeIs(1));
   EXPECT_EQ(made[0].at("dm_name"), "vg0-my--data");
-  EXPECT_EQ(made[0].at("dm_uuid"), "LVM-" "VVVVVVvvvvvvvvvvvvvvvvvvvvvvvvvv" "LLLLLLdatadddddddddddddddddddddd");
+  EXPECT_EQ(made[0].at("dm_uuid"),
+            "LVM-"
+            "VVVVVVvvvvvvvvvvvvvvvvvvvvvvvvvv"
+            "LLLLLLdatadddddddddddddddddddddd");
   std::vector<std::string> links;
   for (const auto& link : model->arguments_of("node", "link")) {
     links.push_back(link.at("path").get<std::string>());
@@ -365,7 +391,9 @@ TEST(EngineTest, AnotherBackupIsOnlyOffered) {
       model->plug(disk);
     }
   }
-  model->medium("sr0", disc("1", "files-in-filelist 99\nlast-filelist-number 7\ntotal-slices 0\niso-prefix lab\nbackup-media-type cdr\n"));
+  model->medium("sr0", disc("1",
+                            "files-in-filelist 99\nlast-filelist-number 7\ntotal-slices "
+                            "0\niso-prefix lab\nbackup-media-type cdr\n"));
   model->plug(arrangement().disks.back());
   EXPECT_EQ(model->count("launch", "run"), 0U);
   EXPECT_THAT(model->why("need:medium"), HasSubstr("another backup"));
@@ -393,7 +421,8 @@ TEST(EngineTest, ANukeWithoutBindingWaitsForTheOperator) {
   auto model = nuke_machine("");
   model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
   EXPECT_EQ(model->count("launch", "run"), 0U);
-  EXPECT_THAT(model->why("need:/dev/sda"), AllOf(HasSubstr("serial=GOOD"), HasSubstr("`muster go` accepts it")));
+  EXPECT_THAT(model->why("need:/dev/sda"),
+              AllOf(HasSubstr("serial=GOOD"), HasSubstr("`muster go` accepts it")));
   model->command("go");
   EXPECT_EQ(model->count("launch", "filter"), 1U);
   EXPECT_EQ(model->count("launch", "run"), 1U);
@@ -453,10 +482,14 @@ TEST(EngineTest, AfterTheLaunchNothingIsTouched) {
   const auto before = model->effects().size();
   model->unplug("sdb");
   model->plug(arrangement().disks[1]);
-  model->plug({.name = "sdz", .minor = 240, .probe = md_member("eeeeeeee:eeeeeeee:eeeeeeee:eeeeeeee", "9", 1, 1, 0)});
+  model->plug({.name = "sdz",
+               .minor = 240,
+               .probe = md_member("eeeeeeee:eeeeeeee:eeeeeeee:eeeeeeee", "9", 1, 1, 0)});
   for (auto i = before; i < model->effects().size(); ++i) {
     const auto& effect = model->effects()[i];
-    EXPECT_TRUE(effect.handler == "node" || effect.handler == "driver" || effect.handler == "report") << effect.handler << " " << effect.verb;
+    EXPECT_TRUE(effect.handler == "node" || effect.handler == "driver" ||
+                effect.handler == "report")
+        << effect.handler << " " << effect.verb;
   }
 }
 

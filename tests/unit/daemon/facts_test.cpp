@@ -81,9 +81,9 @@ TEST_F(FactsTest, RuleFilesOverrideByName) {
   for (const auto& source : sources) {
     found.push_back(source.name + ": " + source.text);
   }
-  EXPECT_THAT(found, ElementsAre("/usr/rules.d/10-a.rules: shipped a", "/etc/rules.d/15-x.rules: local x",
-                                 "/etc/rules.d/20-b.rules: local b",
-                                 "/usr/rules.d/30-c.rules: shipped c"));
+  EXPECT_THAT(
+      found, ElementsAre("/usr/rules.d/10-a.rules: shipped a", "/etc/rules.d/15-x.rules: local x",
+                         "/etc/rules.d/20-b.rules: local b", "/usr/rules.d/30-c.rules: shipped c"));
   EXPECT_THAT(notes_, ElementsAre("/etc/rules.d/40-broken.rules: Is a directory"));
 }
 
@@ -91,7 +91,8 @@ TEST(Rules, ALinkToDevNullSwitchesAFileOff) {
   TempTree tree;
   tree.file("/one/10-a.rules", "shipped").link("/two/10-a.rules", "/dev/null");
   std::vector<std::string> notes;
-  const auto sources = read_rules(Root::open("/").value(), {tree.path("/one"), tree.path("/two")}, notes);
+  const auto sources =
+      read_rules(Root::open("/").value(), {tree.path("/one"), tree.path("/two")}, notes);
   EXPECT_THAT(sources, IsEmpty());
   EXPECT_THAT(notes, IsEmpty());
 }

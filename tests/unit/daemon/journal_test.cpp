@@ -50,10 +50,14 @@ TEST(JournalWriter, BeginsWithItsHeaderAndWritesBatches) {
 TEST(JournalWriter, AnEarlierJournalIsKeptUnderTheNextNumber) {
   TempTree tree;
   tree.file("/journal.jsonl", "first\n").file("/journal.jsonl.1", "segment\n");
-  { auto writer = open(tree.path("/journal.jsonl")); }
+  {
+    auto writer = open(tree.path("/journal.jsonl"));
+  }
   EXPECT_EQ(tree.text("/journal.1.jsonl"), "first\n");
   EXPECT_EQ(tree.text("/journal.1.jsonl.1"), "segment\n");
-  { auto writer = open(tree.path("/journal.jsonl")); }
+  {
+    auto writer = open(tree.path("/journal.jsonl"));
+  }
   EXPECT_EQ(tree.text("/journal.2.jsonl"), std::string(kHeader) + "\n");
   EXPECT_THAT(names_in(tree), ElementsAre("journal.1.jsonl", "journal.1.jsonl.1", "journal.2.jsonl",
                                           "journal.jsonl"));
@@ -82,7 +86,8 @@ TEST(JournalWriter, AtTheLimitANewSegmentBegins) {
   EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl"));
   write(writer, line);
   EXPECT_EQ(tree.text("/j.jsonl.1"), std::string(kHeader) + "\n" + line + "\n");
-  EXPECT_THAT(tree.text("/j.jsonl"), StartsWith(R"({"journal":1,"kernel":"6.1","muster":"1","segment":2})"));
+  EXPECT_THAT(tree.text("/j.jsonl"),
+              StartsWith(R"({"journal":1,"kernel":"6.1","muster":"1","segment":2})"));
   write(writer, line);
   EXPECT_THAT(tree.text("/j.jsonl.1"), ::testing::HasSubstr("\"segment\":2"));
   EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl", "j.jsonl.1"));

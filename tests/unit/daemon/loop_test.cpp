@@ -46,8 +46,8 @@ Effect at(std::string name, Micros time) {
   return effect("timer", "set", std::move(name), {{"at", time}});
 }
 
-// An engine that a test scripts: it notes what goes in, and what comes out is chosen by the event's text. An effect of the
-// handler "stop" ends the run.
+// An engine that a test scripts: it notes what goes in, and what comes out is chosen by the event's
+// text. An effect of the handler "stop" ends the run.
 class LoopTest : public ::testing::Test {
  protected:
   LoopTest()
@@ -135,7 +135,10 @@ TEST_F(LoopTest, EventsOfManyThreadsArriveInTheOrderOfEach) {
 }
 
 TEST_F(LoopTest, TimersFireByTheirTime) {
-  answers_["a"] = {at("md/second", 2), at("md/first", 1), at("md/cancelled", 1), at("md/moved", 1),
+  answers_["a"] = {at("md/second", 2),
+                   at("md/first", 1),
+                   at("md/cancelled", 1),
+                   at("md/moved", 1),
                    effect("timer", "cancel", "md/cancelled"),
                    at("md/moved", boottime() + 3'600'000'000)};
   answers_["timer md/second"] = {at("md/last", boottime() + 2000)};
@@ -189,7 +192,8 @@ TEST_F(LoopTest, EverythingIsInTheJournalBeforeItHappens) {
   loop_.run();
   auto reader = JournalReader::open(tree.path("/journal.jsonl")).value();
   EXPECT_EQ(reader.next().value().value().json["journal"], 1);
-  EXPECT_EQ(reader.next().value().value().json, Json({{"event", "lost"}, {"reason", "a"}, {"t", 7}}));
+  EXPECT_EQ(reader.next().value().value().json,
+            Json({{"event", "lost"}, {"reason", "a"}, {"t", 7}}));
   const auto run = reader.next().value().value().json;
   EXPECT_EQ(run["effect"], "run");
   EXPECT_EQ(run["t"], 7);
@@ -218,9 +222,8 @@ TEST_F(LoopTest, AJournalThatCannotBeWrittenIsReportedOnceAndNothingStops) {
 
 TEST_F(LoopTest, CommandsAreAnsweredOverTheSocket) {
   TempTree tree;
-  const ControlSettings settings{.path = tree.path("/control"),
-                                 .allowed = ::geteuid(),
-                                 .greeting = {{"musterd", "test"}}};
+  const ControlSettings settings{
+      .path = tree.path("/control"), .allowed = ::geteuid(), .greeting = {{"musterd", "test"}}};
   ASSERT_TRUE(loop_.open_control(settings));
   std::vector<std::string> lines;
   std::thread client([&] {

@@ -15,7 +15,9 @@ constexpr const char* kConfig = "files-in-filelist 3\nbackup-media-type cdr\n";
 constexpr const char* kMountlist = "/dev/sda1 / ext3 20000\n";
 
 nlohmann::json facts(const char* command_line) {
-  return {{"command_line", command_line}, {"mondo-restore.cfg", kConfig}, {"mountlist.txt", kMountlist}};
+  return {{"command_line", command_line},
+          {"mondo-restore.cfg", kConfig},
+          {"mountlist.txt", kMountlist}};
 }
 
 std::string all_diagnostics(const Plan& plan) {
@@ -42,15 +44,16 @@ TEST(Plan, ADoubtAboutTheFilesNeverEndsInANuke) {
   EXPECT_THAT(all_diagnostics(plan), HasSubstr("nuke without a mountlist: interactive instead"));
 
   auto misread = facts("nuke_mode");
-  misread["mountlist.txt"] = "/dev/sda1 / ext3 20000\n/dev/sda2 /home ext3 3000";  // the last line is lost
+  misread["mountlist.txt"] =
+      "/dev/sda1 / ext3 20000\n/dev/sda2 /home ext3 3000";  // the last line is lost
   EXPECT_EQ(make_plan(misread, {}).mode, Mode::interactive);
   EXPECT_THAT(all_diagnostics(make_plan(misread, {})), HasSubstr("misread"));
 }
 
 TEST(Plan, TheMediumsFilesWinOverTheImages) {
-  const auto plan = make_plan(facts("compare_mode"),
-                              {{"mondo-restore.cfg", "files-in-filelist 3\nbackup-media-type dvd\n"},
-                               {"mountlist.txt", "/dev/md0 / ext3 20000\n"}});
+  const auto plan = make_plan(
+      facts("compare_mode"), {{"mondo-restore.cfg", "files-in-filelist 3\nbackup-media-type dvd\n"},
+                              {"mountlist.txt", "/dev/md0 / ext3 20000\n"}});
   EXPECT_TRUE(plan.from_medium);
   EXPECT_EQ(plan.config.media_type, medium::MediaType::dvd);
   EXPECT_EQ(plan.image_config.media_type, medium::MediaType::cdr);
@@ -67,7 +70,8 @@ TEST(Plan, NothingAtAllIsAPlanThatWaitsForTheMedium) {
 }
 
 TEST(Plan, FactsOfAnotherTypeAreNoFacts) {
-  const auto plan = make_plan({{"command_line", 7}, {"mondo-restore.cfg", nullptr}, {"mountlist.txt", {1, 2}}}, {});
+  const auto plan = make_plan(
+      {{"command_line", 7}, {"mondo-restore.cfg", nullptr}, {"mountlist.txt", {1, 2}}}, {});
   EXPECT_FALSE(plan.has_config);
   EXPECT_FALSE(plan.has_mountlist);
 }

@@ -7,9 +7,8 @@ namespace {
 
 Json thing(const char* state, const char* what, const char* device, const char* why,
            bool requirement, std::int64_t since) {
-  return {{"state", state},   {"what", what},
-          {"device", device}, {"why", why},
-          {"since_us", since}, {"requirement", requirement}};
+  return {{"state", state}, {"what", what},      {"device", device},
+          {"why", why},     {"since_us", since}, {"requirement", requirement}};
 }
 
 TEST(StatusTable, RequirementsFirstThenEverythingElse) {
@@ -48,9 +47,10 @@ TEST(StatusTable, RequirementsFirstThenEverythingElse) {
 
 TEST(StatusTable, SurvivesAnyJson) {
   EXPECT_EQ(status_table(nullptr), "mode , , plan from the , 0 devices\n");
-  EXPECT_EQ(status_table({{"things", {1, nullptr, {{"what", 7}}}}, {"late", "x"}, {"reports", {1}}}),
-            "mode , , plan from the , 0 devices\n\nElse:\n        for 0.0 s\n        for 0.0 s\n"
-            "        for 0.0 s\n");
+  EXPECT_EQ(
+      status_table({{"things", {1, nullptr, {{"what", 7}}}}, {"late", "x"}, {"reports", {1}}}),
+      "mode , , plan from the , 0 devices\n\nElse:\n        for 0.0 s\n        for 0.0 s\n"
+      "        for 0.0 s\n");
 }
 
 }  // namespace

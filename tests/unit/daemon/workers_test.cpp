@@ -15,7 +15,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 
-// An executor whose calls hang until the test lets them go. What it shares with the test outlives both.
+// An executor whose calls hang until the test lets them go. What it shares with the test outlives
+// both.
 struct Gate {
   std::mutex mutex;
   std::condition_variable changed;

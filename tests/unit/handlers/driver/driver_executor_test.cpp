@@ -8,19 +8,27 @@
 namespace muster::driver {
 namespace {
 
-// Without a tree of the image's own: what libkmod is given is configuration, all modules are in the second tree.
+// Without a tree of the image's own: what libkmod is given is configuration, all modules are in the
+// second tree.
 class DriverExecutorTest : public ::testing::Test {
  protected:
   DriverExecutorTest() {
-    tree_.file("/proc/cmdline", "quiet modprobe.blacklist=pcspkr,floppy module_blacklist=banned,raid-x\n")
-        .file("/etc/modprobe.d/a.conf", "# first\nblacklist e1000e\noptions loop max_loop=4\noptions net-pf-9 from=alias\n"
-                                        "alias net-pf-9 loop\n")
-        .file("/etc/modprobe.d/b.conf", "install odd /bin/echo $CMDLINE_OPTS now\noptions odd x=1 y=2\n"
-                                        "softdep ext9 pre: loop post: banned\n")
+    tree_
+        .file("/proc/cmdline",
+              "quiet modprobe.blacklist=pcspkr,floppy module_blacklist=banned,raid-x\n")
+        .file("/etc/modprobe.d/a.conf",
+              "# first\nblacklist e1000e\noptions loop max_loop=4\noptions net-pf-9 from=alias\n"
+              "alias net-pf-9 loop\n")
+        .file("/etc/modprobe.d/b.conf",
+              "install odd /bin/echo $CMDLINE_OPTS now\noptions odd x=1 y=2\n"
+              "softdep ext9 pre: loop post: banned\n")
         .file("/etc/modprobe.d/ignored.txt", "blacklist loop\n")
-        .file("/two/modules.dep", "k/e1000e.ko:\nk/loop.ko:\nk/banned.ko:\nk/over.ko: k/banned.ko\nk/ext9.ko.xz: k/loop.ko\n"
-                                  "k/floppy.ko:\n")
-        .file("/two/modules.alias", "alias pci:v1* e1000e\nalias pci:v* loop\nalias acpi:F floppy\n")
+        .file("/two/modules.dep",
+              "k/e1000e.ko:\nk/loop.ko:\nk/banned.ko:\nk/over.ko: k/banned.ko\nk/ext9.ko.xz: "
+              "k/loop.ko\n"
+              "k/floppy.ko:\n")
+        .file("/two/modules.alias",
+              "alias pci:v1* e1000e\nalias pci:v* loop\nalias acpi:F floppy\n")
         .file("/two/modules.builtin", "kernel/rtc.ko\n")
         .file("/sys/module/loop/initstate", "coming\n");
     root_.emplace(*Root::open(tree_.path()));
@@ -53,13 +61,17 @@ using ::testing::ElementsAre;
 TEST_F(DriverExecutorTest, ABlacklistedModuleIsHiddenFromAliasesNotFromItsName) {
   const Json by_alias = resolve("pci:v1d2");
   EXPECT_THAT(names(by_alias), ElementsAre("loop"));
-  EXPECT_EQ(by_alias["refused"], Json::parse(R"([{"name": "e1000e", "why": "blacklisted by /etc/modprobe.d/a.conf:2"}])"));
+  EXPECT_EQ(
+      by_alias["refused"],
+      Json::parse(R"([{"name": "e1000e", "why": "blacklisted by /etc/modprobe.d/a.conf:2"}])"));
   EXPECT_THAT(names(resolve("e1000e")), ElementsAre("e1000e"));
-  EXPECT_EQ(resolve("acpi:F")["refused"][0]["why"], "blacklisted on the kernel command line (modprobe.blacklist=)");
+  EXPECT_EQ(resolve("acpi:F")["refused"][0]["why"],
+            "blacklisted on the kernel command line (modprobe.blacklist=)");
 }
 
 TEST_F(DriverExecutorTest, WhatTheKernelRefusesIsRefusedByNameAndAsADependency) {
-  EXPECT_EQ(resolve("banned")["refused"][0]["why"], "the kernel command line forbids it (module_blacklist=)");
+  EXPECT_EQ(resolve("banned")["refused"][0]["why"],
+            "the kernel command line forbids it (module_blacklist=)");
   EXPECT_EQ(resolve("over")["refused"][0]["why"],
             "it needs banned: the kernel command line forbids it (module_blacklist=)");
 }
@@ -116,7 +128,8 @@ TEST_F(DriverExecutorTest, BadArgumentsAreErrorsThatNameThem) {
 }
 
 TEST_F(DriverExecutorTest, AFileThatIsMissingIsNamed) {
-  const auto result = executor_->run(effect("insert", {{"name", "x"}, {"path", "/two/k/x.ko"}}, ""));
+  const auto result =
+      executor_->run(effect("insert", {{"name", "x"}, {"path", "/two/k/x.ko"}}, ""));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::not_found);
   EXPECT_NE(result.error().text.find("/two/k/x.ko"), std::string::npos);

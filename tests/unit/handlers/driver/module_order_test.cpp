@@ -83,7 +83,8 @@ TEST(ModuleOrder, SoftdepsAreTriedBeforeAndAfterAndMayBeMissing) {
                {"base", {}}};
   m.aliases["crc"] = {"crc32c_generic", "crc32c_intel", "nosuch"};
   const auto order = order_modules({"ext4"}, m);
-  EXPECT_THAT(names(order), ElementsAre("jbd2", "crc32c_generic?", "crc32c_intel?", "ext4", "base?", "later?"));
+  EXPECT_THAT(names(order),
+              ElementsAre("jbd2", "crc32c_generic?", "crc32c_intel?", "ext4", "base?", "later?"));
   EXPECT_THAT(get(order, "ext4").wants, ElementsAre("crc32c_generic", "crc32c_intel"));
   EXPECT_THAT(get(order, "ext4").needs, ElementsAre("jbd2"));
   EXPECT_THAT(get(order, "later").wants, ElementsAre("ext4"));
@@ -113,7 +114,8 @@ TEST(ModuleOrder, ARefusalNamesTheChain) {
 
 TEST(ModuleOrder, WhatTheKernelForbidsIsForbiddenToDependentsToo) {
   Modules m;
-  m.modules = {{"top", {{"bad"}, {"bad2"}, {}}}, {"bad", {}}, {"bad2", {}}, {"fine", {{}, {"bad2"}, {}}}};
+  m.modules = {
+      {"top", {{"bad"}, {"bad2"}, {}}}, {"bad", {}}, {"bad2", {}}, {"fine", {{}, {"bad2"}, {}}}};
   m.bans = {{"bad", "forbidden"}, {"bad2", "forbidden"}};
   const auto order = order_modules({"top", "fine"}, m);
   EXPECT_THAT(names(order), ElementsAre("fine"));
@@ -145,8 +147,11 @@ TEST(ModuleOrder, WhatACircleKeptOutComesWhenItIsAskedForItself) {
 
 TEST(ModuleOrder, NeedsAndWantsNameOnlyWhatStandsEarlier) {
   Modules m;
-  m.modules = {{"a", {{"b"}, {"c", "d"}, {"e"}}}, {"b", {{}, {"d"}, {"c"}}}, {"c", {{}, {"a"}, {}}},
-               {"d", {{"b"}, {}, {"a"}}},          {"e", {{"c"}, {"a"}, {"b"}}}};
+  m.modules = {{"a", {{"b"}, {"c", "d"}, {"e"}}},
+               {"b", {{}, {"d"}, {"c"}}},
+               {"c", {{}, {"a"}, {}}},
+               {"d", {{"b"}, {}, {"a"}}},
+               {"e", {{"c"}, {"a"}, {"b"}}}};
   const auto order = order_modules({"a", "c", "d", "e"}, m);
   std::set<std::string> earlier;
   for (const auto& module : order.modules) {

@@ -115,7 +115,8 @@ TEST(ModuleTree, AliasesGiveAllThatMatchOnceInTheOrderOfTheFile) {
                                        .softdep = {},
                                        .builtin = {}},
                                       kTree);
-  EXPECT_THAT(tree.matching("pci:v00008086d000010D3sv0sd0bc02sc00i00"), ElementsAre("e1000e", "snd_hda", "first"));
+  EXPECT_THAT(tree.matching("pci:v00008086d000010D3sv0sd0bc02sc00i00"),
+              ElementsAre("e1000e", "snd_hda", "first"));
   EXPECT_THAT(tree.matching("usb:v1"), ElementsAre("usb_storage"));
   EXPECT_THAT(tree.matching("md-level-5"), ElementsAre("raid456"));
   EXPECT_THAT(tree.matching("md_level_5"), ElementsAre("raid456"));
@@ -127,11 +128,12 @@ TEST(ModuleTree, AliasesGiveAllThatMatchOnceInTheOrderOfTheFile) {
 }
 
 TEST(ModuleTree, SoftdepsAndBuiltinModules) {
-  const auto tree = ModuleTree::parse({.dep = {},
-                                       .alias = {},
-                                       .softdep = "# Soft\nsoftdep ext4 pre: crypto-crc32c\nsoftdep\nnonsense x\n",
-                                       .builtin = "kernel/fs/binfmt-script.ko\nrubbish\n"},
-                                      kTree);
+  const auto tree = ModuleTree::parse(
+      {.dep = {},
+       .alias = {},
+       .softdep = "# Soft\nsoftdep ext4 pre: crypto-crc32c\nsoftdep\nnonsense x\n",
+       .builtin = "kernel/fs/binfmt-script.ko\nrubbish\n"},
+      kTree);
   ASSERT_NE(tree.softdep("ext4"), nullptr);
   EXPECT_THAT(tree.softdep("ext4")->pre, ElementsAre("crypto_crc32c"));
   EXPECT_EQ(tree.softdep("xfs"), nullptr);

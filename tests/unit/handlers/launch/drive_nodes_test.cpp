@@ -12,7 +12,8 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 TEST(DriveNodes, NothingIsMadeWhereTheKernelsNamesAreRight) {
-  const auto nodes = nodes_for({{"/dev/sda", {8, 0}, "sda"}, {"/dev/nvme0n1", {259, 0}, "nvme0n1"}});
+  const auto nodes =
+      nodes_for({{"/dev/sda", {8, 0}, "sda"}, {"/dev/nvme0n1", {259, 0}, "nvme0n1"}});
   ASSERT_TRUE(nodes);
   EXPECT_THAT(*nodes, IsEmpty());
 }

@@ -83,8 +83,7 @@ TEST(VolumeGroup, ReadsATypicalText) {
                                             "CCCCCC-CCCC-CCCC-CCCC-CCCC-CCCC-CCCCCC"));
   const auto table = linear_table(*vg, *lv);
   ASSERT_TRUE(table);
-  const TableLine first{
-      0, 24576, TableLine::Target::linear, 0, {{vg->pvs[0].id, 2048 + 2 * 8192}}};
+  const TableLine first{0, 24576, TableLine::Target::linear, 0, {{vg->pvs[0].id, 2048 + 2 * 8192}}};
   const TableLine second{24576,
                          32768,
                          TableLine::Target::striped,

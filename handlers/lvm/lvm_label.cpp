@@ -118,9 +118,11 @@ Result<std::string> read_pieces(const Reader& read, const TextLocation& where) {
   return text;
 }
 
-// The verified text of one metadata area; nothing if it holds none.
+// The verified text of one metadata area; nothing if it holds none. What is read of it, good or
+// bad, is taken from BUDGET.
 Result<std::optional<std::string>> read_area(const Reader& read, const Area& area,
-                                             uint64_t device_bytes, uint64_t max_text_bytes) {
+                                             uint64_t device_bytes, uint64_t max_text_bytes,
+                                             uint64_t& budget) {
   const auto bad = [&area](std::string_view what) {
     return fail(Errc::invalid, fmt::format("lvm metadata area at byte {}: {}", area.offset, what));
   };
@@ -131,13 +133,14 @@ Result<std::optional<std::string>> read_area(const Reader& read, const Area& are
   if (!header) {
     return tl::unexpected(std::move(header.error()));
   }
-  auto where = parse_mda_header(*header, area, max_text_bytes);
+  auto where = parse_mda_header(*header, area, std::min(budget, max_text_bytes));
   if (!where) {
     return tl::unexpected(std::move(where.error()));
   }
   if (!*where) {
     return std::nullopt;
   }
+  budget -= (*where)->size;
   auto text = read_pieces(read, **where);
   if (!text) {
     return tl::unexpected(std::move(text.error()));
@@ -278,15 +281,13 @@ Result<std::optional<PhysicalVolumeHead>> read_physical_volume(const Reader& rea
   uint64_t budget = 2 * max_text_bytes;
   std::optional<Error> unreadable;
   for (size_t i = 0; i < head.label.metadata_areas.size(); ++i) {
-    auto text = read_area(read, head.label.metadata_areas[i], device_bytes,
-                          std::min(budget, max_text_bytes));
+    auto text = read_area(read, head.label.metadata_areas[i], device_bytes, max_text_bytes, budget);
     if (!text) {
       if (text.error().code != Errc::invalid && !unreadable) {
         unreadable = text.error();
       }
       head.diagnostics.push_back(std::move(text.error().text));
     } else if (*text) {
-      budget -= (*text)->size();
       add_text(head, i, std::move(**text));
     }
   }

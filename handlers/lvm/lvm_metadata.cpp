@@ -321,6 +321,12 @@ bool has(const std::vector<std::string>& flags, std::string_view flag) {
   return std::find(flags.begin(), flags.end(), flag) != flags.end();
 }
 
+// An owned or shared volume group says WRITE_LOCKED, so that an LVM2 that knows nothing of owners
+// leaves it alone.
+bool is_writable(const std::vector<std::string>& flags) {
+  return has(flags, "WRITE") || has(flags, "WRITE_LOCKED");
+}
+
 // Segment types whose words we know; in any other each string that names a volume is taken for a
 // reference.
 bool is_known_type(std::string_view type) {
@@ -350,9 +356,9 @@ class VolumeGroupReader {
   explicit VolumeGroupReader(const Config& config) : c_(config) {}
 
   Result<VolumeGroup> run() {
-    for (auto step :
-         {&VolumeGroupReader::read_head, &VolumeGroupReader::read_pvs, &VolumeGroupReader::read_lvs,
-          &VolumeGroupReader::check_areas, &VolumeGroupReader::resolve_needs}) {
+    for (auto step : {&VolumeGroupReader::read_head, &VolumeGroupReader::read_pvs,
+                      &VolumeGroupReader::read_lvs, &VolumeGroupReader::check_areas,
+                      &VolumeGroupReader::show_snapshots, &VolumeGroupReader::resolve_needs}) {
       if (auto ok = (this->*step)(); !ok) {
         return tl::unexpected(std::move(ok.error()));
       }
@@ -411,7 +417,7 @@ class VolumeGroupReader {
     vg_.lock_type = printable(*lock_type);
     vg_.is_resizeable = has(vg_.flags, "RESIZEABLE");
     vg_.is_readable = has(vg_.flags, "READ");
-    vg_.is_writable = has(vg_.flags, "WRITE");
+    vg_.is_writable = is_writable(vg_.flags);
     vg_.is_exported = has(vg_.flags, "EXPORTED");
     vg_.is_partial = has(vg_.flags, "PARTIAL");
     vg_.is_clustered = has(vg_.flags, "CLUSTERED");
@@ -506,7 +512,7 @@ class VolumeGroupReader {
     lv.id = std::move(*id);
     lv.flags = std::move(*flags);
     lv.is_visible = has(lv.flags, "VISIBLE");
-    lv.is_writable = has(lv.flags, "WRITE");
+    lv.is_writable = is_writable(lv.flags);
     lv.skips_activation = has(lv.flags, "ACTIVATION_SKIP");
     lv.auto_activation = !has(lv.flags, "NOAUTOACTIVATE");
     read_device_wishes(n, lv);
@@ -745,6 +751,25 @@ class VolumeGroupReader {
                     fmt::format("lvm metadata: extent {} of {} belongs to {} and to {}", b.start,
                                 quoted(vg_.pvs[a.pv].key), quoted(vg_.lvs[a.lv].name),
                                 quoted(vg_.lvs[b.lv].name)));
+      }
+    }
+    return {};
+  }
+
+  // In the text a snapshot's store is hidden and its link to the origin (snapshot0) visible;
+  // everybody who uses LVM2 sees the store, under its own name, and never the link.
+  Result<void> show_snapshots() {
+    for (LogicalVolume& link : vg_.lvs) {
+      for (const Segment& s : link.segments) {
+        if (s.type != "snapshot") {
+          continue;
+        }
+        for (const Reference& r : s.references) {
+          if (r.role == "cow_store") {
+            vg_.lvs[r.lv].is_visible = link.is_visible;
+          }
+        }
+        link.is_visible = false;
       }
     }
     return {};
@@ -1049,8 +1074,9 @@ std::optional<std::string> why_not_linear(const VolumeGroup& vg, uint32_t lv) {
     }
   }
   // A flag that changes what is to be activated, or one from the future.
-  constexpr std::array<std::string_view, 6> kPlain{
-      "READ", "WRITE", "VISIBLE", "FIXED_MINOR", "ACTIVATION_SKIP", "NOAUTOACTIVATE"};
+  constexpr std::array<std::string_view, 7> kPlain{
+      "READ",        "WRITE",           "WRITE_LOCKED",  "VISIBLE",
+      "FIXED_MINOR", "ACTIVATION_SKIP", "NOAUTOACTIVATE"};
   for (const std::string& flag : v.flags) {
     if (std::find(kPlain.begin(), kPlain.end(), flag) == kPlain.end()) {
       return "has the flag " + quoted(flag);

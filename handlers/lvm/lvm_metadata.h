@@ -104,7 +104,8 @@ struct LogicalVolume {
   std::string name;
   std::string id;                  // dashed UUID
   std::vector<std::string> flags;  // of status and flags
-  bool is_visible = false;
+  bool is_visible =
+      false;  // to users of LVM2: snapshots are, the text's links to their origins not
   bool is_writable = false;
   bool skips_activation = false;       // flag ACTIVATION_SKIP
   bool auto_activation = true;         // unless NOAUTOACTIVATE

@@ -650,9 +650,16 @@ Owner which_owns(uint64_t disk_bytes, uint64_t partition_start_bytes, uint64_t p
 std::optional<size_t> outermost(const std::vector<Superblock>& superblocks) {
   // Does A's data area hold B's superblock?
   const auto holds = [](const Superblock& a, const Superblock& b) {
-    const uint64_t length = a.version == Version::v0_90 && a.level >= 1 && a.used_sectors != 0
-                                ? a.used_sectors
-                                : a.data_sectors;
+    uint64_t length = a.data_sectors;
+    if (a.version == Version::v0_90) {
+      // 0.90 does not say where it stands: in B's content it would have taken all of that smaller
+      // device.
+      if (!takes_all(a, a.super_offset) && b.data_offset < a.super_offset &&
+          takes_all(a, a.super_offset - b.data_offset)) {
+        return false;
+      }
+      length = a.level >= 1 && a.used_sectors != 0 ? a.used_sectors : a.data_sectors;
+    }
     return b.super_offset >= a.data_offset && b.super_offset - a.data_offset < length;
   };
   for (size_t i = 0; i < superblocks.size(); ++i) {

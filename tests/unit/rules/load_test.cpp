@@ -254,6 +254,11 @@ TEST(Load, ReportsBytesThatDoNotBelongInARulesFile) {
   EXPECT_THAT(complaints("HANDLER+=\"a\xc3\"\n"), ElementsAre("f:1: the line is not valid UTF-8"));
   EXPECT_THAT(complaints("HANDLER+=\"a\xc0\xaf\"\n"),
               ElementsAre("f:1: the line is not valid UTF-8"));
+  for (const char* bytes :
+       {"\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+    EXPECT_THAT(complaints(std::string("HANDLER+=\"") + bytes + "\"\n"),
+                ElementsAre("f:1: the line is not valid UTF-8"));
+  }
   // One bad line in a continuation: the rule is gone as a whole, and said once.
   EXPECT_THAT(complaints("KERNEL==\"a\", \\\n\xff, \\\n\xff, \\\nHANDLER+=\"x\"\nFOO=\"1\"\n"),
               ElementsAre("f:2: the line is not valid UTF-8", "f:5: unknown key \"FOO\""));

@@ -265,6 +265,12 @@ HANDLER+="x3"
   EXPECT_THAT(rules.match(FakeDevice({})).handlers, ElementsAre("x1", "x2", "x3"));
 }
 
+TEST(RuleSet, ARuleThatNamesASubsystemTwiceAppliesOnce) {
+  const Outcome outcome =
+      run(R"(SUBSYSTEM=="block|net|block", ENV{A}+="x")", FakeDevice({.subsystem = "block"}));
+  EXPECT_THAT(outcome.properties, ElementsAre(Pair("A", "x")));
+}
+
 TEST(RuleSet, GotoSkipsToTheNearestLabelAhead) {
   const RuleSet rules = load(R"(
 SUBSYSTEM=="block", GOTO="end", HANDLER+="before"

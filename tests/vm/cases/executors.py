@@ -60,7 +60,8 @@ def image():
     tree = guestkit.small_linux(INIT, modules=())
     tree.program("vmtest/muster-effect", effect_program())
     own, second = "usr/lib/muster/modules/" + kernel.version, "lib/modules/" + kernel.version
-    made = BUILD_DIR / "executors-modules"
+    # A process a case: each makes its own, they run side by side.
+    made = BUILD_DIR / ("executors-modules-%d" % os.getpid())
     shutil.rmtree(made, ignore_errors=True)
     target = made / "lib/modules" / kernel.version
     for path in guestkit.module_closure(kernel, guestkit.MAKER_MODULES + ("configfs",)):
@@ -81,8 +82,9 @@ def image():
         tree.data("%s/%s" % (second, name), lie)
     tree.data("etc/modprobe.d/case.conf", CONFIG)
     tree.data("etc/modprobe.d/install.conf", INSTALL)
-    path = BUILD_DIR / "executors.cpio"
+    path = BUILD_DIR / ("executors-%d.cpio" % os.getpid())
     path.write_bytes(tree.pack())
+    shutil.rmtree(made)
     return path
 
 

@@ -114,7 +114,9 @@ int main(int argc, char** argv) {
   }
   catch_crashes();
   SupervisorOptions options;
-  if (argc == 3 && std::strcmp(argv[1], "--recover") == 0) {
+  // The file is only there if there was a life before this one: the words may come from the kernel
+  // command line as well.
+  if (argc == 3 && std::strcmp(argv[1], "--recover") == 0 && ::access(kStateFile, R_OK) == 0) {
     options.recovered = true;
     g_crashes[0] = argv[2][0];
   } else {

@@ -310,7 +310,7 @@ void Supervisor::due() {
   }
   if (stage_deadline_ && *stage_deadline_ <= time) {
     stage_deadline_.reset();
-    stage_done();
+    next_stage();
   }
 }
 
@@ -347,7 +347,7 @@ void Supervisor::reap() {
     if (pid <= 0) {
       const bool childless = pid < 0 && errno == ECHILD;
       if (childless && (stage_ == Stage::stop_all || stage_ == Stage::kill_all)) {
-        stage_done();
+        next_stage();
       }
       return;
     }
@@ -380,7 +380,7 @@ void Supervisor::on_child(pid_t pid, int status) {
   } else if (pid == work_pid_) {
     work_pid_ = -1;
     if (stage_ == Stage::put_away) {
-      stage_done();
+      next_stage();
     }
   } else {
     debug("reaped " + std::to_string(pid) + ": " + describe_status(status));
@@ -435,7 +435,9 @@ void Supervisor::on_daemon_exec_failed(int os_error) {
   daemon_check_at_.reset();
   save_state();
   if (stage_ != Stage::none) {
-    next_stage();
+    if (stage_ == Stage::stop_daemon) {
+      next_stage();
+    }
     return;
   }
   console_.say(std::string("cannot start ") + kDaemon + ": " + std::strerror(os_error) +
@@ -454,7 +456,7 @@ void Supervisor::on_daemon_gone(const std::string& how) {
   daemon_check_at_.reset();
   if (stage_ != Stage::none) {
     if (stage_ == Stage::stop_daemon) {
-      stage_done();
+      next_stage();
     }
     return;
   }
@@ -737,12 +739,8 @@ void Supervisor::begin_end(How how) {
   if (daemon_pid_ > 0) {
     ::kill(daemon_pid_, SIGTERM);
   } else {
-    stage_done();
+    next_stage();
   }
-}
-
-void Supervisor::stage_done() {
-  next_stage();
 }
 
 void Supervisor::next_stage() {
@@ -769,7 +767,7 @@ void Supervisor::next_stage() {
       auto child = spawn_work(put_away);
       work_pid_ = child ? child->pid : -1;
       if (!child) {
-        stage_done();
+        next_stage();
       }
       return;
     }

@@ -87,7 +87,6 @@ class Supervisor {
 
   void begin_end(How how);
   void next_stage();
-  void stage_done();
 
   SupervisorOptions options_;
   Console console_;

@@ -156,7 +156,19 @@ case $G in
 1) client restart; while :; do tail -f /dev/null & wait; done ;;
 2) client launch 1 late /bin/false; client end poweroff; read forever ;;
 esac
-""", [r"OK text= generation=2", r"MUSTERD generation 2", r"STALE "]),
+""", [[r"OK text= generation=2"], r"MUSTERD generation 2", r"STALE "]),
+
+    # a thread of musterd hangs on a disk: killed, it cannot be reaped, and nobody waits for it
+    "hung-musterd": Case("""
+case $G in
+1)
+  modprobe dm-mod
+  dmsetup create hung --table '0 2048 error' && dmsetup suspend --nolockfs --noflush hung
+  exec /test/hung_daemon /dev/dm-0 ;;
+2) client state; client end poweroff; read forever ;;
+esac
+""", [r"HUNG in the kernel", r"muster-init: musterd dead, but held in the kernel; starting it again",
+      r"MUSTERD generation 2", r"STATE text= generation=2", r"muster-init: powering off"]),
 
     "musterd-cannot-be-executed": Case("", [
         r"muster-init: cannot start /usr/lib/muster/bin/musterd: Exec format error. Here is a shell",
@@ -222,6 +234,7 @@ def build_base(args, work, kernel_modules):
                     "--rules", str(bin_dir / "rules"), "--root", find_root(), "--compress", "none", "--driver", "none",
                     "--driver", "isofs", "--driver", "raid456", "--driver", "dm-mod", "--driver", "loop",
                     "--include", "%s:/test/init_client" % Path(args.client).resolve(),
+                    "--include", "%s:/test/hung_daemon" % Path(args.hung).resolve(),
                     "--include", "%s:/test/program" % (bin_dir / "program")], check=True)
     return image
 
@@ -350,6 +363,7 @@ def main():
     parser.add_argument("--builder", required=True)
     parser.add_argument("--bin", required=True)
     parser.add_argument("--client", required=True)
+    parser.add_argument("--hung", required=True)
     parser.add_argument("--keep", help="folder for images and console logs")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     args = parser.parse_args()

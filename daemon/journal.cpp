@@ -73,6 +73,11 @@ void put_aside(const std::string& path) {
 Result<JournalWriter> JournalWriter::open(std::string path, Json header, std::size_t limit) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return fail(Errc::invalid,
+                fmt::format("journal {}: what lies there is not a file and is left alone", path));
+  }
   put_aside(path);
   JournalWriter writer(std::move(path), std::move(header), limit);
   if (auto begun = writer.begin_segment(); !begun) {

@@ -29,7 +29,7 @@ class JournalWriter {
   static constexpr std::size_t kLimit = std::size_t{64} * 1024 * 1024;
 
   // `header`: what the first line of each segment says besides version and segment. The directory
-  // is made if it is missing.
+  // is made if it is missing. What lies at `path` and is no regular file is refused and left alone.
   [[nodiscard]] static Result<JournalWriter> open(std::string path, Json header,
                                                   std::size_t limit = kLimit);
 

@@ -1,6 +1,8 @@
 #include "daemon/journal.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <filesystem>
 
@@ -61,6 +63,25 @@ TEST(JournalWriter, AnEarlierJournalIsKeptUnderTheNextNumber) {
   EXPECT_EQ(tree.text("/journal.2.jsonl"), std::string(kHeader) + "\n");
   EXPECT_THAT(names_in(tree), ElementsAre("journal.1.jsonl", "journal.1.jsonl.1", "journal.2.jsonl",
                                           "journal.jsonl"));
+}
+
+TEST(JournalWriter, WhatIsNoRegularFileIsRefusedAndLeftAlone) {
+  const TempTree tree;
+  std::filesystem::create_directories(tree.path("/directory.jsonl"));
+  ASSERT_EQ(::mkfifo(tree.path("/fifo.jsonl").c_str(), 0600), 0);
+  ASSERT_EQ(::mknod(tree.path("/device.jsonl").c_str(), S_IFCHR | 0600, makedev(1, 3)), 0)
+      << "needs root";
+  std::filesystem::create_symlink("/dev/null", tree.path("/link.jsonl"));
+  const auto before = names_in(tree);
+  for (const char* name : {"/directory.jsonl", "/fifo.jsonl", "/device.jsonl", "/link.jsonl"}) {
+    const auto type = std::filesystem::symlink_status(tree.path(name)).type();
+    const auto writer = JournalWriter::open(tree.path(name), Json::object());
+    ASSERT_FALSE(writer) << name;
+    EXPECT_EQ(writer.error().text,
+              "journal " + tree.path(name) + ": what lies there is not a file and is left alone");
+    EXPECT_EQ(std::filesystem::symlink_status(tree.path(name)).type(), type) << name;
+  }
+  EXPECT_EQ(names_in(tree), before);
 }
 
 TEST(JournalWriter, OfVeryManyJournalsTheFirstAndTheLastStay) {

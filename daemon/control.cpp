@@ -131,11 +131,12 @@ class Control::Server : public std::enable_shared_from_this<Server> {
       inode_ = status.st_ino;
     }
     acceptor_.assign(Local(), socket.release());
-    accept();
+    wait_for_clients();
   }
 
   void stop() {
     asio::error_code ignored;
+    stopped_ = true;
     acceptor_.close(ignored);
     retry_.cancel();
     for (const auto& [id, session] : std::exchange(sessions_, {})) {
@@ -175,33 +176,44 @@ class Control::Server : public std::enable_shared_from_this<Server> {
   }
 
  private:
+  // Waits only, and accepts by itself: what async_accept() has taken lies in Asio's queue until the
+  // handler runs. A server that stops in between could not close that connection, and its client
+  // would wait for ever. (Nor does async_accept() set close-on-exec.)
+  void wait_for_clients() {
+    acceptor_.async_wait(Local::acceptor::wait_read,
+                         [self = shared_from_this()](const asio::error_code& error) {
+                           // A handler may be under way when the server stops.
+                           if (!error && !self->stopped_) {
+                             self->accept();
+                           }
+                         });
+  }
+
   void accept() {
-    acceptor_.async_accept(
-        [self = shared_from_this()](const asio::error_code& error, Local::socket socket) {
-          if (error == asio::error::operation_aborted) {
-            return;
-          }
-          if (error) {
-            self->accept_later();
-            return;
-          }
-          self->admit(std::move(socket));
-          self->accept();
-        });
+    Fd client(::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    const int error = errno;
+    if (client) {
+      Local::socket socket(acceptor_.get_executor());
+      socket.assign(Local(), client.release());
+      admit(std::move(socket));
+    } else if (error != EAGAIN && error != EINTR && error != ECONNABORTED) {
+      wait_later();
+      return;
+    }
+    wait_for_clients();
   }
 
   // Out of descriptors: asking again at once would spin.
-  void accept_later() {
+  void wait_later() {
     retry_.expires_after(std::chrono::seconds(1));
     retry_.async_wait([self = shared_from_this()](const asio::error_code& error) {
-      if (!error) {
-        self->accept();
+      if (!error && !self->stopped_) {
+        self->wait_for_clients();
       }
     });
   }
 
   void admit(Local::socket socket) {
-    ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);  // Asio's accept() does not
     ucred peer{};
     socklen_t length = sizeof peer;
     const bool known =
@@ -226,6 +238,7 @@ class Control::Server : public std::enable_shared_from_this<Server> {
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, std::shared_ptr<Session>> sessions_;
   std::size_t followers_ = 0;
+  bool stopped_ = false;
 };
 
 void Control::Session::read() {
@@ -416,10 +429,14 @@ Result<void> ask_control(const std::string& path, const Json& request, std::int6
   const std::string line = to_line(request) + "\n";
   if (::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(line.size())) {
+    if (errno == EPIPE || errno == ECONNRESET) {
+      return fail(Errc::not_found, fmt::format("{}: musterd ended before it answered", path));
+    }
     return fail_errno(path, errno);
   }
   const auto due = Clock::now() + std::chrono::milliseconds(timeout_ms);
   std::string input;
+  bool answered = false;
   std::array<char, 16384> chunk;
   for (;;) {
     int left = -1;
@@ -435,19 +452,24 @@ Result<void> ask_control(const std::string& path, const Json& request, std::int6
       continue;
     }
     const ssize_t got = ::recv(socket.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
-    if (got < 0) {
-      if (errno == EINTR || errno == EAGAIN) {
-        continue;
-      }
-      return fail_errno(path, errno);
+    const int error = got < 0 ? errno : 0;
+    if (error == EINTR || error == EAGAIN) {
+      continue;
     }
-    if (got == 0) {
+    if (got == 0 || error == ECONNRESET) {  // reset: it had not read all that was asked
+      if (!answered) {
+        return fail(Errc::not_found, fmt::format("{}: musterd ended before it answered", path));
+      }
       return {};
+    }
+    if (error != 0) {
+      return fail_errno(path, error);
     }
     input.append(chunk.data(), static_cast<std::size_t>(got));
     std::size_t used = 0;
     for (auto newline = input.find('\n'); newline != std::string::npos;
          newline = input.find('\n', used)) {
+      answered = true;
       if (!on_line(std::string_view(input).substr(used, newline - used))) {
         return {};
       }

@@ -60,7 +60,8 @@ class Control {
 };
 
 // For `muster`: sends one request and hands over each line that comes back until `on_line` returns
-// false or the daemon closes. Errc::not_found: nobody listens there.
+// false or the daemon closes. Errc::not_found: nobody listens there, or musterd ended before the
+// first line.
 [[nodiscard]] Result<void> ask_control(const std::string& path, const Json& request,
                                        std::int64_t timeout_ms,
                                        const std::function<bool(std::string_view)>& on_line);

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,7 +51,7 @@ int fail_with(const Error& error) {
 // One request, one answer; `show` prints it.
 template <typename Show>
 int ask(const std::string& socket, const Json& request, std::int64_t timeout_ms, Show show) {
-  std::optional<Result<Json>> answer;
+  Result<Json> answer;
   const auto asked = ask_control(socket, request, timeout_ms, [&](std::string_view line) {
     answer = object_from_line(line);
     return false;
@@ -61,12 +60,9 @@ int ask(const std::string& socket, const Json& request, std::int64_t timeout_ms,
     return fail_with(asked.error());
   }
   if (!answer) {
-    return complain("musterd ended before it answered", kNotRunning);
+    return complain("musterd's answer cannot be read: " + answer.error().text, kRefused);
   }
-  if (!*answer) {
-    return complain("musterd's answer cannot be read: " + answer->error().text, kRefused);
-  }
-  const Json& json = **answer;
+  const Json& json = *answer;
   if (json.contains("error")) {
     return complain(json.value("error", std::string()), kRefused);
   }

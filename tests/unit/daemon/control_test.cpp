@@ -77,7 +77,9 @@ class ControlTest : public ::testing::Test {
         [this](const Command& command) {
           if (command.verb == "big") {
             control_->reply(command.client, {{"big", std::string(20'000'000, 'x')}});
-          } else if (command.verb != "hold") {
+          } else if (command.verb == "hold") {
+            ++held_;
+          } else {
             asio::post(io_, [this, command] {
               control_->reply(command.client,
                               {{"verb", command.verb}, {"arguments", command.arguments}});
@@ -88,6 +90,7 @@ class ControlTest : public ::testing::Test {
       return tl::unexpected(control.error());
     }
     control_ = std::move(*control);
+    io_.restart();  // after stop()
     thread_ = std::thread([this] { io_.run(); });
     return {};
   }
@@ -112,6 +115,7 @@ class ControlTest : public ::testing::Test {
   asio::io_context io_;
   asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
   std::unique_ptr<Control> control_;
+  int held_ = 0;  // the loop's
   std::thread thread_;
 };
 
@@ -271,6 +275,61 @@ TEST_F(ControlTest, ASecondDaemonIsRefusedADeadOnesSocketIsReplaced) {
   ASSERT_EQ(::bind(dying.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(dying.get(), 5), 0);
   EXPECT_TRUE(Control::open(other, settings, [](const Command&) {}));
+}
+
+TEST_F(ControlTest, ThoseWhoWaitAreLetGoAtTheEndAndServedByTheNextOne) {
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(start());
+    Client follower(path());
+    Client waiting(path());
+    Client idle(path());
+    follower.send("{\"command\":\"ping\"}\n{\"command\":\"events\"}\n");
+    waiting.send("{\"command\":\"ping\"}\n{\"command\":\"hold\"}\n");
+    EXPECT_EQ(follower.line(), R"({"musterd":"test"})");
+    EXPECT_EQ(waiting.line(), R"({"musterd":"test"})");
+    auto asking = std::async(std::launch::async, [&] {
+      return ask_control(path(), {{"command", "hold"}}, 0, [](std::string_view) { return true; });
+    });
+    while (on_loop([&] { return held_; }) < 2) {
+    }
+    stop();
+    EXPECT_EQ(follower.line(), "(closed)");
+    EXPECT_EQ(waiting.line(), "(closed)");
+    EXPECT_EQ(idle.line(), "(closed)");
+    const auto asked = asking.get();
+    ASSERT_FALSE(asked);
+    EXPECT_EQ(asked.error().code, Errc::not_found);
+    EXPECT_EQ(asked.error().text, path() + ": musterd ended before it answered");
+    held_ = 0;
+  }
+}
+
+// Nothing of a stopped server may hold a connection, neither the kernel's queue nor the loop's.
+TEST_F(ControlTest, ThoseWhoWereNotYetLetInAreLetGoToo) {
+  asio::io_context io;
+  int commands = 0;
+  for (int handlers = 0; handlers < 6; ++handlers) {
+    auto control =
+        Control::open(io, {.path = path(), .allowed = ::geteuid(), .greeting = Json::object()},
+                      [&](const Command&) { ++commands; });
+    ASSERT_TRUE(control);
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.push_back(std::make_unique<Client>(path()));
+    }
+    for (int i = 0; i < handlers; ++i) {
+      io.poll_one();
+    }
+    control->reset();
+    for (const auto& client : clients) {
+      EXPECT_EQ(client->line(), "(closed)") << handlers;
+      client->send("{\"command\":\"one\"}\n");
+    }
+    io.poll();  // what was under way is nobody's now
+    EXPECT_TRUE(io.stopped()) << "something of the stopped server goes on";
+    io.restart();
+  }
+  EXPECT_EQ(commands, 0);
 }
 
 TEST(ControlPath, WhatCannotBeListenedOnIsAnError) {

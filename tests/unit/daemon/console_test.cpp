@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 
 namespace muster {
@@ -42,20 +43,47 @@ TEST(SlowWriter, NobodyWaitsForABlockedReader) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   Fd read_end(ends[0]);
+  const int pipe_size = ::fcntl(ends[1], F_GETPIPE_SZ);
   SlowWriter writer{Fd(ends[1])};
-  // Far more than a pipe holds: none of these calls returns late, or this test never ends.
-  for (int i = 0; i < 100; ++i) {
-    writer.write(std::string(16 * 1024, 'x'));
+  constexpr std::size_t kTexts = 100;
+  constexpr std::size_t kSize = std::size_t{16} * 1024;
+  // Far more than a pipe holds: none of these calls waits, or this test never ends.
+  for (std::size_t i = 0; i < kTexts; ++i) {
+    std::string text = "text " + std::to_string(i) + " ";
+    text.resize(kSize - 1, 'x');
+    writer.write(text + "\n");
   }
   EXPECT_FALSE(writer.idle());
-  std::string text;
+  // Every text arrives whole and in order, or is counted where it is missing.
+  std::string input;
   std::array<char, 65536> buffer;
-  while (text.find("dropped here\n") == std::string::npos) {
+  std::size_t kept = 0;
+  std::size_t next = 0;
+  while (next < kTexts) {
     const ssize_t got = ::read(read_end.get(), buffer.data(), buffer.size());
     ASSERT_GT(got, 0);
-    text.append(buffer.data(), static_cast<std::size_t>(got));
+    input.append(buffer.data(), static_cast<std::size_t>(got));
+    for (auto end = input.find('\n'); end != std::string::npos; end = input.find('\n')) {
+      const std::string line = input.substr(0, end);
+      input.erase(0, end + 1);
+      if (line.starts_with("text ")) {
+        EXPECT_EQ(line.size(), kSize - 1);
+        EXPECT_EQ(line.substr(0, line.find(" x")), "text " + std::to_string(next));
+        ++next;
+        ++kept;
+      } else {
+        std::size_t dropped = 0;
+        ASSERT_EQ(std::sscanf(line.c_str(), "muster: %zu messages were dropped here", &dropped), 1)
+            << line;
+        next += dropped;
+      }
+    }
   }
-  EXPECT_THAT(text, ::testing::HasSubstr(" dropped here\n"));
+  EXPECT_EQ(next, kTexts);
+  EXPECT_EQ(input, "");
+  // What may wait did wait. Before that the thread can have taken as much again, and the pipe.
+  EXPECT_GE(kept, SlowWriter::kMostWaiting / kSize);
+  EXPECT_LE(kept, (2 * SlowWriter::kMostWaiting + static_cast<std::size_t>(pipe_size)) / kSize);
 }
 
 TEST(SlowWriter, WritesWhatIsLeftAtItsEnd) {

@@ -1,6 +1,7 @@
 #include "daemon/plan.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace muster {
 namespace {
@@ -13,6 +14,40 @@ std::string text_of(const nlohmann::json& facts, const char* key) {
 
 bool has(const nlohmann::json& facts, const char* key) {
   return facts.is_object() && facts.contains(key) && facts.at(key).is_string();
+}
+
+// The first line that mondorestore reads otherwise than a human does.
+template <typename Text>
+std::optional<TextDiagnostic> misread_in(const Text& text, const char* what) {
+  if (text.as_written) {
+    return std::nullopt;
+  }
+  TextDiagnostic doubt{"", text.misread_line, "", 0};
+  if (!text.diagnostics.empty()) {
+    doubt.file = text.diagnostics.front().file;
+  }
+  doubt.text =
+      std::string("nuke with ") + what + " that mondorestore would misread: interactive instead";
+  return doubt;
+}
+
+// A restore that nobody understands is not one that may erase disks by itself.
+std::optional<TextDiagnostic> doubt_about(const Plan& plan) {
+  if (plan.has_config && !plan.has_mountlist) {
+    return TextDiagnostic{"/tmp/mountlist.txt", 0, "nuke without a mountlist: interactive instead",
+                          0};
+  }
+  if (plan.has_mountlist && plan.mountlist.entries.empty()) {
+    return TextDiagnostic{"/tmp/mountlist.txt", 0,
+                          "nuke with an empty mountlist: interactive instead", 0};
+  }
+  if (auto doubt = misread_in(plan.mountlist, "a mountlist")) {
+    return doubt;
+  }
+  if (auto doubt = misread_in(plan.lvm_recipe, "an LVM recipe")) {
+    return doubt;
+  }
+  return misread_in(plan.raidtab, "a raidtab");
 }
 
 }  // namespace
@@ -92,18 +127,9 @@ Plan make_plan(const nlohmann::json& facts, const nlohmann::json& medium_files) 
                                          file("raidtab", "/etc/raidtab"));
     adopt(plan.raidtab.diagnostics);
   }
-  // A restore that nobody understands is not one that may erase disks by itself.
   if (plan.mode == Mode::nuke) {
-    const char* doubt = nullptr;
-    if (plan.has_config && !plan.has_mountlist) {
-      doubt = "nuke without a mountlist: interactive instead";
-    } else if (plan.has_mountlist && plan.mountlist.entries.empty()) {
-      doubt = "nuke with an empty mountlist: interactive instead";
-    } else if (!plan.mountlist.as_written) {
-      doubt = "nuke with a mountlist that mondorestore would misread: interactive instead";
-    }
-    if (doubt != nullptr) {
-      plan.diagnostics.push_back({"/tmp/mountlist.txt", 0, doubt, 0});
+    if (const auto doubt = doubt_about(plan)) {
+      plan.diagnostics.push_back(*doubt);
       plan.mode = Mode::interactive;
     }
   }

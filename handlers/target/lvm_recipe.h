@@ -42,6 +42,7 @@ struct LvmRecipe {
   std::vector<RecipeVg> vgs;
   std::vector<RecipeLv> lvs;
   bool as_written = true;  // false: mondorestore runs something else than a human reads
+  int misread_line = 0;    // the first that is not; 0: all are
   std::vector<TextDiagnostic> diagnostics;
 };
 

@@ -74,7 +74,9 @@ class Reader {
 
  private:
   void misread(int line, std::string text) {
-    result_.as_written = false;
+    if (std::exchange(result_.as_written, false)) {
+      result_.misread_line = line;
+    }
     diagnostics_.add(line, std::move(text));
   }
 

@@ -41,6 +41,7 @@ struct MountlistEntry {
 struct Mountlist {
   std::vector<MountlistEntry> entries;
   bool as_written = true;  // mondorestore reads the file as a human does
+  int misread_line = 0;    // the first that is not; 0: all are
   std::vector<TextDiagnostic> diagnostics;
 };
 

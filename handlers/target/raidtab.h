@@ -42,6 +42,7 @@ struct RaidtabArray {
 struct Raidtab {
   std::vector<RaidtabArray> arrays;
   bool as_written = true;  // mondorestore reads the file as a human does
+  int misread_line = 0;    // the first that is not; 0: all are
   std::vector<TextDiagnostic> diagnostics;
 };
 

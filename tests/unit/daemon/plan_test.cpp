@@ -50,6 +50,44 @@ TEST(Plan, ADoubtAboutTheFilesNeverEndsInANuke) {
   EXPECT_THAT(all_diagnostics(make_plan(misread, {})), HasSubstr("misread"));
 }
 
+TEST(Plan, ANukeNeedsEveryFileReadAsItIsWritten) {
+  struct Case {
+    const char* key;
+    const char* text;
+    Mode mode;
+    const char* line;  // the last one that is said; empty: none
+  };
+  const std::vector<Case> cases{
+      {"mountlist.txt", "/dev/sda1 / ext3 20000\n/dev/sda2 /home ext3 3000", Mode::interactive,
+       "/tmp/mountlist.txt:2: nuke with a mountlist that mondorestore would misread: interactive "
+       "instead"},
+      {"i-want-my-lvm", "# vgcreate vg1 /dev/sda1\n", Mode::nuke, ""},
+      {"i-want-my-lvm", "", Mode::nuke, ""},
+      {"i-want-my-lvm", "# vgcreate vg1 /dev/sda1\n\nand so on\n", Mode::interactive,
+       "/tmp/i-want-my-lvm:3: nuke with an LVM recipe that mondorestore would misread: interactive "
+       "instead"},
+      {"raidtab", "raiddev /dev/md0\nraid-level 1\n", Mode::nuke, ""},
+      {"raidtab", "raiddev /dev/md0\nraid-level five\nraid-level 1\n", Mode::interactive,
+       "/etc/raidtab:2: nuke with a raidtab that mondorestore would misread: interactive instead"},
+  };
+  for (const auto& c : cases) {
+    auto given = facts("nuke_mode");
+    given[c.key] = c.text;
+    const auto plan = make_plan(given, {});
+    EXPECT_EQ(plan.mode, c.mode) << c.text;
+    EXPECT_EQ(plan.mode_asked, Mode::nuke) << c.text;
+    EXPECT_EQ(plan.diagnostics.empty() ? "" : to_text(plan.diagnostics.back()), c.line);
+
+    // Nobody is nuked because a file is in doubt.
+    given["command_line"] = "compare_mode";
+    EXPECT_EQ(make_plan(given, {}).mode, Mode::compare) << c.text;
+
+    // The medium's copy is the one that counts.
+    const auto from_medium = make_plan(facts("nuke_mode"), {{c.key, c.text}});
+    EXPECT_EQ(from_medium.mode, c.mode) << c.text;
+  }
+}
+
 TEST(Plan, TheMediumsFilesWinOverTheImages) {
   const auto plan = make_plan(
       facts("compare_mode"), {{"mondo-restore.cfg", "files-in-filelist 3\nbackup-media-type dvd\n"},

@@ -32,6 +32,12 @@ class Engine {
 
   [[nodiscard]] std::vector<Effect> on(const Event& event);
 
+  // The whole state between two events, for the journal. An engine with the same rules and policies
+  // that is restored from it goes on as this one does, ids included.
+  [[nodiscard]] Json snapshot() const;
+  // Into a new engine; it is of no use where this fails. Errors name the place that is malformed.
+  [[nodiscard]] Result<void> restore(const Json& snapshot);
+
   [[nodiscard]] const World& world() const { return world_; }
   [[nodiscard]] Micros now() const { return now_; }
   // The last lines reported to the operator, oldest first.
@@ -79,6 +85,9 @@ class Engine {
   void note(std::string text);
   void answer_waiters();
   Slot* slot(std::string_view name);
+  void restore_state(const Json& json);
+  void restore_device(const std::string& devpath, Json record,
+                      const std::vector<std::vector<std::string>>& absent);
 
   rules::RuleSet rules_;
   std::vector<Slot> slots_;

@@ -84,6 +84,11 @@ class Policy {
   virtual bool command(const Command&, Context&) { return false; }
   // After an event that touched this policy: compare facts with wishes, want effects.
   virtual void decide(Context&) {}
+
+  // All that it remembers between two events, for the journal's snapshots: MUSTER_POLICY_STATE
+  // (daemon/state_json.h) with all of its members writes both.
+  [[nodiscard]] virtual Json save() const = 0;
+  [[nodiscard]] virtual Result<void> restore(const Json& json) = 0;
 };
 
 // Runs on worker threads; may block. Knows nothing but the effect. Several effects run side by side

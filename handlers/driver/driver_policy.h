@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::driver {
@@ -27,6 +28,9 @@ class DriverPolicy final : public Policy {
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
 
+  MUSTER_POLICY_STATE(aliases_, alias_of_device_, modules_, ready_to_insert_, waiting_on_,
+                      aliases_of_module_, reloading_, reload_again_)
+
  private:
   struct Module {
     enum class State { wanted, loading, live, failed } state = State::wanted;
@@ -36,6 +40,7 @@ class DriverPolicy final : public Policy {
     std::set<std::string> needs;
     bool soft = false;
     std::string error;
+    MUSTER_STATE(state, path, options, install, needs, soft, error)
   };
   struct Alias {
     enum class State { resolving, known, unknown } state = State::resolving;
@@ -43,6 +48,7 @@ class DriverPolicy final : public Policy {
     std::set<std::string> devices;  // devpaths that carry it
     std::vector<std::string> refused;
     bool asked_for = false;  // by a handler, as "module:NAME"
+    MUSTER_STATE(state, modules, devices, refused, asked_for)
   };
 
   void resolve(const std::string& alias, Context& context);

@@ -9,6 +9,7 @@
 
 #include <string>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::launch {
@@ -22,6 +23,8 @@ class LaunchPolicy final : public Policy {
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
+
+  MUSTER_POLICY_STATE(stage_, pending_, failed_, failed_with_, forced_, follow_)
 
  private:
   enum class Stage { waiting, preparing, filtering, launching, running, ended };

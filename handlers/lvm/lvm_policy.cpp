@@ -7,6 +7,24 @@
 #include "daemon/quote.h"
 #include "handlers/target/assembly_scope.h"
 
+namespace muster {
+
+Json state::Custom<lvm::Metadata>::save(const lvm::Metadata& metadata) {
+  return *metadata.text;
+}
+
+void state::Custom<lvm::Metadata>::restore(const Json& json, lvm::Metadata& metadata) {
+  expect(json.is_string(), "a text");
+  metadata.text = std::make_shared<const std::string>(json.get_ref<const std::string&>());
+  auto parsed = lvm::parse_volume_group(*metadata.text);
+  if (!parsed) {
+    throw Malformed(": " + parsed.error().text);
+  }
+  static_cast<lvm::VolumeGroup&>(metadata) = std::move(*parsed);
+}
+
+}  // namespace muster
+
 namespace muster::lvm {
 namespace {
 
@@ -217,7 +235,7 @@ void LvmPolicy::refresh(const std::string& vg_uuid, Context& context) {
     if (!parsed) {
       return;
     }
-    group.metadata = std::move(*parsed);
+    group.metadata = Metadata{std::move(*parsed), text};
     for (const auto& lv : group.metadata->lvs) {
       if (lv.is_visible) {
         auto& known = group.lvs[lv.name];

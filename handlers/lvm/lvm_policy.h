@@ -14,10 +14,16 @@
 #include <string>
 #include <vector>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 #include "handlers/lvm/lvm_metadata.h"
 
 namespace muster::lvm {
+
+// What the text of a volume group says, and the text.
+struct Metadata : VolumeGroup {
+  std::shared_ptr<const std::string> text;
+};
 
 class LvmPolicy final : public Policy {
  public:
@@ -30,12 +36,15 @@ class LvmPolicy final : public Policy {
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   void decide(Context& context) override;
 
+  MUSTER_POLICY_STATE(pvs_, devices_of_pv_, groups_, dm_devices_, dirty_, held_up_)
+
  private:
   struct Pv {
     std::string uuid;
     std::string vg;           // UUID of its group; empty if its metadata could not be read
     std::uint64_t seqno = 0;  // of the metadata on it; 0 if it carries none
     std::shared_ptr<const std::string> text;
+    MUSTER_STATE(uuid, vg, seqno, text)
   };
   struct Lv {
     std::string name;
@@ -50,12 +59,15 @@ class LvmPolicy final : public Policy {
     std::string cannot_remove;
     std::set<std::string> on;  // PVs' devpaths it was made on
     bool native = true;
+    MUSTER_STATE(name, dm_name, dm_uuid, devpath, activating, removing, failed, failed_with,
+                 made_with, cannot_remove, on, native)
   };
   struct Group {
     std::string uuid;
-    std::optional<VolumeGroup> metadata;  // of the highest seqno seen
+    std::optional<Metadata> metadata;  // of the highest seqno seen
     std::string text_error;
     std::map<std::string, Lv> lvs;  // by name
+    MUSTER_STATE(uuid, metadata, text_error, lvs)
   };
 
   void refresh(const std::string& vg_uuid, Context& context);
@@ -78,3 +90,10 @@ class LvmPolicy final : public Policy {
 };
 
 }  // namespace muster::lvm
+
+// The text is enough.
+template <>
+struct muster::state::Custom<muster::lvm::Metadata> {
+  [[nodiscard]] static Json save(const lvm::Metadata& metadata);
+  static void restore(const Json& json, lvm::Metadata& metadata);
+};

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::md {
@@ -32,6 +33,8 @@ class MdPolicy final : public Policy {
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   void decide(Context& context) override;
 
+  MUSTER_POLICY_STATE(arrays_, array_of_, dirty_, held_up_, start_ro_)
+
  private:
   struct Member {
     std::string devpath;
@@ -41,6 +44,7 @@ class MdPolicy final : public Policy {
     std::string unusual;             // why mdadm has to do it
     std::vector<bool> active_slots;  // what this superblock thinks of each slot
     Json superblock;
+    MUSTER_STATE(devpath, device_uuid, events, slot, unusual, active_slots, superblock)
   };
   struct Array {
     std::string uuid;
@@ -55,6 +59,8 @@ class MdPolicy final : public Policy {
     bool degraded_allowed = false;
     bool degraded_timer = false;
     std::set<std::string> used;  // members the running array was made of
+    MUSTER_STATE(uuid, members, devpath, assembling, stopping, failed, failed_with, cannot_stop,
+                 stopped, degraded_allowed, degraded_timer, used)
   };
   struct Verdict {
     enum class Kind { complete, incomplete, refused, unusual } kind = Kind::incomplete;

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::medium {
@@ -28,6 +29,9 @@ class MediumPolicy final : public Policy {
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
 
+  MUSTER_POLICY_STATE(candidates_, chosen_, chosen_diskseq_, stage_, pending_, failed_, use_,
+                      tools_of_, reloads_)
+
  private:
   struct Candidate {
     std::string devpath;
@@ -41,6 +45,8 @@ class MediumPolicy final : public Policy {
     std::string error;
     std::string drive_state;  // "no_disc", "tray_open" ... of an optical drive
     bool polled = false;
+    MUSTER_STATE(devpath, kernel, diskseq, filesystem, examining, examined, asked_with, found,
+                 error, drive_state, polled)
   };
   enum class Verdict { exact, other_backup, not_it };
   enum class Stage { none, taking, unpacking, ready, releasing };

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::node {
@@ -24,12 +25,15 @@ class NodePolicy final : public Policy {
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   void decide(Context& context) override;
 
+  MUSTER_POLICY_STATE(names_, claimed_by_, dirty_)
+
  private:
   struct Name {
     std::set<std::string>
         claims;  // devpaths; several may claim one name (a label, say): the first by devpath has it
     std::string made_for;  // devpath the name leads to now
     bool as_node = false;  // a device node, not a link
+    MUSTER_STATE(claims, made_for, as_node)
   };
 
   void claim(const std::string& owner, const std::string& devpath,

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::probe {
@@ -26,6 +27,8 @@ class ProbePolicy final : public Policy {
   void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
   void late(const Effect& effect, Context& context) override;
 
+  MUSTER_POLICY_STATE(readings_)
+
  private:
   struct Reading {
     EffectId pending = 0;
@@ -33,6 +36,7 @@ class ProbePolicy final : public Policy {
     std::uint64_t diskseq = 0;  // generation and size that were read last
     std::string size;
     bool read_once = false;
+    MUSTER_STATE(pending, again, diskseq, size, read_once)
   };
 
   void consider(const Device& device, bool changed, Context& context);

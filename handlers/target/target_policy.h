@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "daemon/state_json.h"
 #include "handlers/handler.h"
 
 namespace muster::target {
@@ -23,6 +24,8 @@ class TargetPolicy final : public Policy {
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
+
+  MUSTER_POLICY_STATE(published_, wanted_)
 
  private:
   struct Need {

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "daemon/event_json.h"
+#include "daemon/json_line.h"
 #include "handlers/registry.h"
 
 namespace muster::test {
@@ -74,9 +76,19 @@ Json filesystem(const std::string& type, const std::string& uuid) {
           {"details", Json::object()}};
 }
 
-ModelMachine::ModelMachine(Json facts)
-    : engine_(std::make_unique<Engine>(shipped_rules(), make_policies())),
-      facts_(std::move(facts)) {
+std::unique_ptr<Engine> shipped_engine() {
+  return std::make_unique<Engine>(shipped_rules(), make_policies());
+}
+
+std::string lines_of(const std::vector<Effect>& effects) {
+  std::string lines;
+  for (const auto& effect : effects) {
+    lines += to_line(to_json(effect, 0)) + "\n";
+  }
+  return lines;
+}
+
+ModelMachine::ModelMachine(Json facts) : engine_(shipped_engine()), facts_(std::move(facts)) {
 }
 
 void ModelMachine::start() {
@@ -85,7 +97,10 @@ void ModelMachine::start() {
 
 void ModelMachine::send(EventBody body) {
   now_ += 1000;
-  for (auto& effect : engine_->on(Event{now_, std::move(body)})) {
+  const Event event{now_, std::move(body)};
+  auto answered = engine_->on(event);
+  steps_.push_back({event, lines_of(answered)});
+  for (auto& effect : answered) {
     effects_.push_back(effect);
     queue_.push_back(std::move(effect));
   }

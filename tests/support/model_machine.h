@@ -34,6 +34,16 @@ struct ModelDisk {
 [[nodiscard]] Json lvm_pv(const std::string& pv_uuid, const std::string& metadata);
 [[nodiscard]] Json filesystem(const std::string& type, const std::string& uuid = "1111-2222");
 
+// With the shipped rules and all handlers.
+[[nodiscard]] std::unique_ptr<Engine> shipped_engine();
+
+// An event and the effects that the engine answered it with, a JSON object a line.
+struct Step {
+  Event event;
+  std::string effects;
+};
+[[nodiscard]] std::string lines_of(const std::vector<Effect>& effects);
+
 class ModelMachine {
  public:
   explicit ModelMachine(Json facts);
@@ -65,6 +75,8 @@ class ModelMachine {
   [[nodiscard]] Engine& engine() { return *engine_; }
   [[nodiscard]] const World& world() const { return engine_->world(); }
   [[nodiscard]] const std::vector<Effect>& effects() const { return effects_; }
+  // Everything so far.
+  [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
   [[nodiscard]] std::size_t count(const std::string& handler, const std::string& verb) const;
   [[nodiscard]] std::vector<Json> arguments_of(const std::string& handler,
                                                const std::string& verb) const;
@@ -85,6 +97,7 @@ class ModelMachine {
   Json facts_;
   Micros now_ = 1'000'000;
   std::vector<Effect> effects_;
+  std::vector<Step> steps_;
   std::deque<Effect> queue_;
   bool working_ = false;
   std::map<std::string, ModelDisk> disks_;          // by kernel name

@@ -12,6 +12,7 @@
 #include "daemon/board.h"
 #include "daemon/event_json.h"
 #include "daemon/explain.h"
+#include "daemon/json_line.h"
 #include "handlers/registry.h"
 #include "tests/support/model_machine.h"
 
@@ -545,6 +546,299 @@ TEST(EngineTest, LostEventsEndInAScanThatFindsTheDifference) {
   model->send(ScanDone{9, {}});
   EXPECT_EQ(model->world().device_count(), 0U);
   EXPECT_EQ(model->count("source", "scan"), 3U) << "the second loss asks for one more";
+}
+
+// --- snapshots
+
+std::unique_ptr<Engine> restored(const std::string& snapshot) {
+  auto engine = shipped_engine();
+  const auto json = object_from_line(snapshot);
+  EXPECT_TRUE(json);
+  const auto done = engine->restore(*json);
+  EXPECT_TRUE(done) << done.error().text;
+  return engine;
+}
+
+struct Story {
+  const char* name;
+  std::function<std::unique_ptr<ModelMachine>()> play;
+};
+
+std::unique_ptr<ModelMachine> with_all_plugged(std::unique_ptr<ModelMachine> model) {
+  for (const auto& disk : arrangement().disks) {
+    model->plug(disk);
+  }
+  return model;
+}
+
+const Story kStories[] = {
+    {"a compare from the first device to the end",
+     [] {
+       auto model = machine();
+       model->command("wait");
+       with_all_plugged(std::move(model)).swap(model);
+       model->unplug("sdb");
+       model->release("launch", "follow");
+       model->command("status");
+       return model;
+     }},
+    {"members and the disc go and come back",
+     [] {
+       auto model = machine();
+       std::mt19937 random(5);
+       auto disks = arrangement().disks;
+       std::shuffle(disks.begin(), disks.end(), random);
+       for (const auto& disk : disks) {
+         model->plug(disk);
+         if (model->world().phase() == Phase::gathering) {
+           model->unplug(disk.name);
+           model->plug(disk);
+         }
+       }
+       return model;
+     }},
+    {"a stack is taken down while its parts are still being made",
+     [] {
+       auto model = machine();
+       for (const auto* verb : {"assemble", "stop"}) {
+         model->hold("md", verb);
+       }
+       for (const auto* verb : {"create", "remove"}) {
+         model->hold("lvm", verb);
+       }
+       model->hold("node", "link");
+       for (const auto& disk : arrangement().disks) {
+         if (disk.name != "sr0") {
+           model->plug(disk);
+         }
+       }
+       model->unplug("sdb");
+       model->release("md", "assemble");
+       model->plug(arrangement().disks[1]);
+       model->release("md", "stop");
+       model->hold("md", "stop");
+       model->release("lvm", "create");
+       model->unplug("sda");
+       model->release("lvm", "remove");
+       model->release("md", "stop");
+       model->plug(arrangement().disks[0]);
+       model->release("node", "link");
+       model->plug(arrangement().disks.back());
+       return model;
+     }},
+    {"reads, module loads and the medium are late, fail or are repeated",
+     [] {
+       auto model = machine();
+       model->hold("probe", "read");
+       model->hold("driver", "resolve");
+       model->hold("driver", "insert");
+       model->hold("medium", "examine");
+       with_all_plugged(std::move(model)).swap(model);
+       for (const auto& effect : std::vector<Effect>(model->effects())) {
+         if (effect.handler == "probe" || effect.verb == "resolve") {
+           model->send(EffectLate{effect.id});
+         }
+       }
+       model->unplug("sdc");
+       model->release("driver", "resolve");
+       model->plug(arrangement().disks[2]);
+       model->fail_effect("driver", "insert", "Exec format error");
+       model->release("driver", "insert");
+       model->release("probe", "read");
+       model->command("drivers");
+       model->release("medium", "examine");
+       return model;
+     }},
+    {"clones, stale members, halves and what fails to assemble",
+     [] {
+       auto model = machine(facts("compare_mode muster.degraded_after=30s"));
+       auto disks = arrangement().disks;
+       disks[2].probe = md_member(kArray, "0", 5, 3, 1);
+       disks[4].probe = md_member(kMirror, "1", 1, 2, 1, 4);
+       for (const auto& disk : disks) {
+         model->plug(disk);
+       }
+       model->fail_effect("md", "assemble", "EINVAL");
+       model->timer(fmt::format("md/degraded {}", kArray));
+       model->timer(fmt::format("md/degraded {}", kMirror));
+       model->unplug("sdc");
+       model->plug(arrangement().disks[2]);
+       model->unplug("sde");
+       model->plug(arrangement().disks[4]);
+       return model;
+     }},
+    {"degraded by its deadline, then whole",
+     [] {
+       auto model = machine(facts("compare_mode muster.degraded_after=30s"));
+       model->plug(arrangement().disks[3]);
+       model->timer(fmt::format("md/degraded {}", kMirror));
+       model->plug(arrangement().disks[4]);
+       return model;
+     }},
+    {"newer metadata takes an activation back",
+     [] {
+       auto model = machine();
+       model->content(kArray, lvm_pv(kPvArray, metadata(5, "8")));
+       const auto disks = arrangement().disks;
+       model->plug(disks[5]);
+       model->unplug("sdf");
+       model->plug(disks[5]);
+       for (std::size_t i = 0; i < 3; ++i) {
+         model->plug(disks[i]);
+       }
+       return model;
+     }},
+    {"the wrong disc, another backup, and the operator's choice",
+     [] {
+       auto model = machine();
+       model->medium("sr0", disc("2"));
+       with_all_plugged(std::move(model)).swap(model);
+       model->unplug("sr0");
+       model->medium("sr0", disc("1",
+                                 "files-in-filelist 99\nlast-filelist-number 7\ntotal-slices "
+                                 "0\niso-prefix lab\nbackup-media-type cdr\n"));
+       model->plug(arrangement().disks.back());
+       model->command("explain", {{"subject", "sr0"}});
+       model->command("use", {{"device", "/dev/sr0"}});
+       return model;
+     }},
+    {"an unbound nuke that the operator accepts, with a filter that fails at first",
+     [] {
+       auto model = nuke_machine("");
+       model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+       model->fail_effect("launch", "filter", "lvm pvs: exit status 5");
+       model->command("go");
+       model->command("go");
+       return model;
+     }},
+    {"devices without a driver until the medium brings more, and a drive that is read again",
+     [] {
+       auto model = machine();
+       DeviceEvent card;
+       card.subsystem = "pci";
+       card.properties = {{"MODALIAS", "pci:v00001000d00000030sv*"}};
+       model->hold("driver", "resolve");
+       for (const auto* path : {"/devices/pci0000:00/a", "/devices/pci0000:00/b"}) {
+         card.devpath = path;
+         model->send(card);
+       }
+       model->fail_effect("driver", "resolve", "no module matches", Errc::not_found);
+       model->release("driver", "resolve");
+       model->hold("probe", "read");
+       model->fail_effect("medium", "take", "no space left");
+       with_all_plugged(std::move(model)).swap(model);
+       DeviceEvent other_disc;
+       for (const auto& step : model->steps()) {
+         const auto* event = std::get_if<DeviceEvent>(&step.event.body);
+         if (event != nullptr && event->devpath.ends_with("sr0")) {
+           other_disc = *event;
+         }
+       }
+       other_disc.action = Action::change;
+       other_disc.properties["DISKSEQ"] = "2";
+       model->send(other_disc);
+       model->release("probe", "read");
+       card.action = Action::remove;
+       model->send(card);
+       return model;
+     }},
+    {"a bound nuke on another name",
+     [] {
+       auto model = nuke_machine("muster.target=sda:serial=GOOD");
+       model->plug({.name = "sda", .minor = 0, .serial = "WRONG", .probe = Json::object()});
+       model->hold("launch", "prepare");
+       model->plug({.name = "sdb", .minor = 16, .serial = "GOOD", .probe = Json::object()});
+       model->release("launch", "prepare");
+       return model;
+     }},
+    {"events are lost while /sys is being read, and two devices claim one number",
+     [] {
+       auto model = machine();
+       model->plug(arrangement().disks[5]);
+       model->hold("source", "scan");
+       model->send(EventsLost{"overrun"});
+       model->send(EventsLost{"overrun"});
+       DeviceEvent twin;
+       twin.devpath = "/devices/other/block/sdf";
+       twin.subsystem = "block";
+       twin.properties = {{"MAJOR", "8"}, {"MINOR", "80"}, {"DEVTYPE", "disk"}};
+       model->send(twin);
+       model->plug(arrangement().disks[0]);
+       model->send(ScanDone{9, {"/devices/other/block/sdf"}});
+       model->plug(arrangement().disks[5]);
+       model->unplug("sdf");
+       model->plug(arrangement().disks[4]);
+       return model;
+     }},
+};
+
+// The engine that is replaced by its own snapshot after every event, and one that was restored once
+// from each of them, must answer as the one that went on.
+TEST(SnapshotTest, AnEngineRestoredAfterAnyEventGoesOnAsTheOtherDid) {
+  for (const auto& story : kStories) {
+    const auto model = story.play();
+    const auto& steps = model->steps();
+    ASSERT_GT(steps.size(), 10U) << story.name;
+    auto going_on = shipped_engine();
+    auto replaced = shipped_engine();
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      ASSERT_EQ(lines_of(going_on->on(steps[i].event)), steps[i].effects) << story.name;
+      ASSERT_EQ(lines_of(replaced->on(steps[i].event)), steps[i].effects)
+          << story.name << ": restored after every event, at event " << i << " "
+          << to_line(to_json(steps[i].event));
+      const auto text = to_line(going_on->snapshot());
+      ASSERT_EQ(to_line(replaced->snapshot()), text) << story.name << ", event " << i;
+      replaced = restored(text);
+      ASSERT_EQ(to_line(replaced->snapshot()), text) << story.name << ", event " << i;
+      const auto once = restored(text);
+      for (std::size_t k = i + 1; k < steps.size(); ++k) {
+        ASSERT_EQ(lines_of(once->on(steps[k].event)), steps[k].effects)
+            << story.name << ": restored after event " << i << ", at event " << k << " "
+            << to_line(to_json(steps[k].event));
+      }
+      ASSERT_EQ(board_text(*once, 200), board_text(model->engine(), 200)) << story.name;
+    }
+    EXPECT_EQ(to_line(going_on->snapshot()), to_line(model->engine().snapshot())) << story.name;
+  }
+}
+
+TEST(SnapshotTest, TheMetadataOfAGroupIsWrittenOnceHoweverManyPvsCarryIt) {
+  auto model = machine();
+  with_all_plugged(std::move(model)).swap(model);
+  const auto text = to_line(model->engine().snapshot());
+  const auto first = text.find("LLLLLL-root-rrrr");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(text.find("LLLLLL-root-rrrr", first + 1), std::string::npos);
+}
+
+TEST(SnapshotTest, WhatIsMalformedIsNamed) {
+  const Json good = with_all_plugged(machine())->engine().snapshot();
+  const auto error = [&](const char* place, const Json& value) {
+    Json bad = good;
+    bad[Json::json_pointer(place)] = value;
+    const auto result = shipped_engine()->restore(bad);
+    return result ? std::string("accepted") : result.error().text;
+  };
+  EXPECT_EQ(error("/state/now", 5), "accepted");
+  EXPECT_EQ(error("/texts", 5), "snapshot: \"texts\" must be a list");
+  EXPECT_EQ(error("/state/now", "$99"), "snapshot: a text is named that is not in \"texts\"");
+  EXPECT_EQ(error("/state/next_id", -1), "snapshot.next_id: must be a number in range");
+  EXPECT_EQ(error("/state/phase", "later"), "snapshot.phase: not a word that is known");
+  EXPECT_EQ(error("/state/devices", Json::array()), "snapshot.devices: must be an object");
+  EXPECT_EQ(error("/state/devices/x", {{"absent", 77}}), "snapshot.devices.x.absent: no such list");
+  EXPECT_EQ(error("/state/devices/x", {{"size", 7}}), "snapshot.devices.x.size: unknown");
+  EXPECT_EQ(error("/state/pending/0", {{"id", 1}}).substr(0, 37),
+            "snapshot.pending.0: not an effect: [j");
+  EXPECT_EQ(error("/state/policies/md", nullptr), "snapshot.policies.md: must be an object");
+  EXPECT_EQ(error("/state/policies/tape", Json::object()),
+            "snapshot.policies.tape: there is no such handler");
+  EXPECT_EQ(error("/state/policies/lvm/groups/x", {{"metadata", "vg0 {"}}),
+            "snapshot.policies.lvm.groups.x.metadata: lvm metadata, line 1: \"vg0\" is not closed");
+  Json without = good;
+  without["state"].erase("things");
+  EXPECT_EQ(shipped_engine()->restore(without).error().text, "snapshot.things: missing");
+  EXPECT_EQ(shipped_engine()->restore(Json(nullptr)).error().text,
+            "snapshot: must be an object with \"texts\" and \"state\"");
 }
 
 }  // namespace

@@ -1,0 +1,298 @@
+// Engine::snapshot() and restore(): everything that an event may change, and nothing that follows
+// from it.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "daemon/engine.h"
+#include "daemon/event_json.h"
+#include "daemon/state_json.h"
+
+MUSTER_STATE_OF(muster::Devno, major, minor)
+MUSTER_STATE_OF(muster::Signature, diskseq, properties, details, note)
+MUSTER_STATE_OF(muster::Device, devpath, subsystem, kernel, devno, properties, attributes, since,
+                diskseq, signature, matched)
+MUSTER_STATE_OF(muster::Thing, id, owner, what, state, why, needs, names, devpath, on, requirement,
+                doomed, since)
+MUSTER_STATE_OF(muster::Command, client, verb, arguments)
+MUSTER_STATE_OF(muster::rules::Outcome, handlers, properties, tags, warnings)
+
+namespace muster {
+
+template <>
+struct state::Custom<Effect> {
+  static Json save(const Effect& effect) {
+    Json json = to_json(effect, 0);
+    json.erase("t");
+    return json;
+  }
+  static void restore(const Json& json, Effect& effect) {
+    auto read = effect_from_json(json);
+    if (!read) {
+      throw Malformed(": " + read.error().text);
+    }
+    effect = std::move(*read);
+  }
+};
+
+namespace {
+
+// Most devices lack the same attributes: the names of those are written once for all.
+using AbsentNames = std::vector<std::string>;
+
+AbsentNames take_absent(Json& attributes) {
+  AbsentNames absent;
+  for (auto it = attributes.begin(); it != attributes.end();) {
+    if (it->is_null()) {
+      absent.push_back(it.key());
+      it = attributes.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return absent;
+}
+
+// Which indexes of the world lead to a device: more than one may claim a devno or a name.
+struct Indexed {
+  bool devno = false;
+  bool name = false;
+  bool partition = false;
+  bool operator==(const Indexed&) const = default;
+  MUSTER_STATE(devno, name, partition)
+};
+
+Indexed usually(const Device& device) {
+  return {device.is_block() && device.devno.has_value(), device.is_block(),
+          device.is_block() && device.is_partition()};
+}
+
+std::string_view above(std::string_view devpath) {
+  const auto slash = devpath.rfind('/');
+  return devpath.substr(0, slash == std::string_view::npos ? 0 : slash);
+}
+
+template <typename T>
+void take(const Json& json, const char* name, T& value) {
+  const auto it = json.find(name);
+  if (it == json.end()) {
+    throw state::Malformed(fmt::format(".{}: missing", name));
+  }
+  state::restore_within(*it, value, fmt::format(".{}", name));
+}
+
+}  // namespace
+
+Json Engine::snapshot() const {
+  // A member that is added to the engine or the world has to be thought of here: these do not
+  // compile then.
+  [[maybe_unused]] const auto& [rules, slots, world, facts, medium_files, now, next_id, effects,
+                                pending, late, notices, requests, reports, waiters, scanning,
+                                scan_again] = *this;
+  [[maybe_unused]] const auto& [devices, by_devno, block_by_name, partitions, assigned, things,
+                                ids_by_name, id_by_devpath, ids_on, plan, phase, scanned] = world;
+
+  std::map<AbsentNames, std::size_t> absent_sets;
+  Json device_list = Json::object();
+  for (const Device* device : world.devices_sorted()) {
+    Json json = state::save(*device);
+    json.erase("devpath");
+    json.erase("kernel");
+    if (const auto attributes = json.find("attributes"); attributes != json.end()) {
+      json["absent"] =
+          absent_sets.try_emplace(take_absent(*attributes), absent_sets.size()).first->second;
+    }
+    Indexed indexed;
+    if (const auto it = device->devno ? by_devno.find(*device->devno) : by_devno.end();
+        it != by_devno.end()) {
+      indexed.devno = it->second == device;
+    }
+    if (const auto it = block_by_name.find(device->kernel); it != block_by_name.end()) {
+      indexed.name = it->second == device;
+    }
+    if (const auto it = partitions.find(above(device->devpath)); it != partitions.end()) {
+      indexed.partition = it->second.contains(device->devpath);
+    }
+    if (indexed != usually(*device)) {
+      json["indexed"] = state::save(indexed);
+    }
+    device_list[device->devpath] = std::move(json);
+  }
+  Json absent_list = Json::array();
+  absent_list.get_ref<Json::array_t&>().resize(absent_sets.size());
+  for (const auto& [names, number] : absent_sets) {
+    absent_list[number] = names;
+  }
+
+  Json thing_list = Json::array();
+  for (const auto& [id, thing] : things) {
+    thing_list.push_back(state::save(thing));
+    const auto provider = id_by_devpath.find(thing.devpath);
+    if (provider != id_by_devpath.end() && provider->second != id) {
+      thing_list.back()["hidden"] = true;
+    }
+  }
+
+  Json pending_list = Json::array();
+  for (const auto& [id, effect] : pending) {
+    pending_list.push_back(state::save(effect));
+  }
+  Json touched = Json::array();
+  Json policies = Json::object();
+  for (const auto& each : slots) {
+    policies[std::string(each.policy->name())] = each.policy->save();
+    if (each.touched) {
+      touched.push_back(each.policy->name());
+    }
+  }
+  return state::share_texts({{"now", now},
+                             {"next_id", next_id},
+                             {"phase", state::save(phase)},
+                             {"scanned", scanned},
+                             {"scanning", scanning},
+                             {"scan_again", scan_again},
+                             {"facts", facts},
+                             {"medium_files", medium_files},
+                             {"absent", std::move(absent_list)},
+                             {"devices", std::move(device_list)},
+                             {"things", std::move(thing_list)},
+                             {"pending", std::move(pending_list)},
+                             {"late", state::save(late)},
+                             {"requests", state::save(requests)},
+                             {"reports", state::save(reports)},
+                             {"waiters", state::save(waiters)},
+                             {"touched", std::move(touched)},
+                             {"policies", std::move(policies)}});
+}
+
+Result<void> Engine::restore(const Json& snapshot) {
+  auto unshared = state::unshare_texts(snapshot);
+  if (!unshared) {
+    return tl::unexpected(unshared.error().within("snapshot"));
+  }
+  try {
+    restore_state(*unshared);
+  } catch (const std::exception& error) {
+    return fail(Errc::invalid, fmt::format("snapshot{}", error.what()));
+  }
+  return {};
+}
+
+void Engine::restore_state(const Json& json) {
+  state::expect(json.is_object(), "an object");
+  world_ = World();
+  take(json, "now", now_);
+  take(json, "next_id", next_id_);
+  take(json, "phase", world_.phase_);
+  take(json, "scanned", world_.scanned_);
+  take(json, "scanning", scanning_);
+  take(json, "scan_again", scan_again_);
+  take(json, "facts", facts_);
+  take(json, "medium_files", medium_files_);
+  if (!facts_.is_null() || !medium_files_.is_null()) {
+    world_.plan_ = make_plan(facts_, medium_files_);
+  }
+  take(json, "late", late_);
+  take(json, "requests", requests_);
+  take(json, "reports", reports_);
+  take(json, "waiters", waiters_);
+
+  std::vector<AbsentNames> absent;
+  take(json, "absent", absent);
+  std::map<std::string, Json> devices;
+  take(json, "devices", devices);
+  for (auto& [devpath, record] : devices) {
+    restore_device(devpath, std::move(record), absent);
+  }
+  std::vector<Json> things;
+  take(json, "things", things);
+  for (auto& record : things) {
+    state::expect(record.is_object(), "an object");
+    const bool hidden = record.erase("hidden") > 0;
+    Thing thing;
+    state::restore_within(record, thing, ".things");
+    const std::string id = thing.id;
+    const std::string devpath = thing.devpath;
+    const auto provider = world_.id_by_devpath_.find(devpath);
+    const std::string known =
+        provider == world_.id_by_devpath_.end() ? std::string() : provider->second;
+    world_.put(std::move(thing));
+    if (hidden && known.empty()) {
+      world_.id_by_devpath_.erase(devpath);
+    } else if (hidden) {
+      world_.id_by_devpath_[devpath] = known;
+    }
+  }
+  std::vector<Effect> pending;
+  take(json, "pending", pending);
+  pending_.clear();
+  for (auto& effect : pending) {
+    const auto id = effect.id;
+    pending_.emplace(id, std::move(effect));
+  }
+
+  std::set<std::string> touched;
+  take(json, "touched", touched);
+  std::map<std::string, Json> policies;
+  take(json, "policies", policies);
+  for (auto& each : slots_) {
+    const std::string name(each.policy->name());
+    each.touched = touched.contains(name);
+    const auto it = policies.find(name);
+    if (it == policies.end()) {
+      throw state::Malformed(fmt::format(".policies.{}: missing", name));
+    }
+    if (auto restored = each.policy->restore(it->second); !restored) {
+      throw state::Malformed(".policies." + restored.error().text);
+    }
+    policies.erase(it);
+  }
+  if (!policies.empty()) {
+    throw state::Malformed(
+        fmt::format(".policies.{}: there is no such handler", policies.begin()->first));
+  }
+}
+
+void Engine::restore_device(const std::string& devpath, Json record,
+                            const std::vector<std::vector<std::string>>& absent) {
+  const std::string where = ".devices." + devpath;
+  state::expect(record.is_object(), "an object");
+  std::optional<std::size_t> absent_set;
+  std::optional<Indexed> indexed;
+  if (const auto it = record.find("absent"); it != record.end()) {
+    state::restore_within(*it, absent_set, where + ".absent");
+    record.erase(it);
+  }
+  if (const auto it = record.find("indexed"); it != record.end()) {
+    state::restore_within(*it, indexed, where + ".indexed");
+    record.erase(it);
+  }
+  Device& device = world_.upsert(devpath);
+  const std::string kernel = device.kernel;
+  state::restore_within(record, device, where);
+  device.devpath = devpath;
+  device.kernel = kernel;
+  if (absent_set) {
+    if (*absent_set >= absent.size()) {
+      throw state::Malformed(where + ".absent: no such list");
+    }
+    for (const auto& name : absent[*absent_set]) {
+      device.attributes.try_emplace(name, std::nullopt);
+    }
+  }
+  const Indexed wanted = indexed.value_or(usually(device));
+  if (wanted.devno && device.devno) {
+    world_.by_devno_[*device.devno] = &device;
+  }
+  if (wanted.name) {
+    world_.block_by_name_[device.kernel] = &device;
+  }
+  if (wanted.partition && devpath.rfind('/') != std::string::npos) {
+    world_.partitions_[std::string(above(devpath))].insert(devpath);
+  }
+  for (const auto& handler : device.matched.handlers) {
+    world_.assigned_[handler].insert(devpath);
+  }
+}
+
+}  // namespace muster

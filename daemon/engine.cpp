@@ -353,7 +353,7 @@ void Engine::apply(const Command& event) {
 }
 
 void Engine::answer_waiters() {
-  if (world_.phase_ == Phase::gathering) {
+  if (world_.phase_ == Phase::gathering || world_.phase_ == Phase::launching) {
     return;
   }
   for (const auto& waiter : std::exchange(waiters_, {})) {

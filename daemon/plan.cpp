@@ -56,6 +56,8 @@ std::string_view to_string(Phase phase) {
   switch (phase) {
     case Phase::gathering:
       return "gathering";
+    case Phase::launching:
+      return "launching";
     case Phase::restoring:
       return "restoring";
     case Phase::done:

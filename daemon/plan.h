@@ -21,7 +21,8 @@
 
 namespace muster {
 
-enum class Phase { gathering, restoring, done };
+// launching: muster-init was asked to start mondorestore, and has not answered yet.
+enum class Phase { gathering, launching, restoring, done };
 std::string_view to_string(Phase phase);
 
 // Keys of the facts (FactsRead::facts), all optional texts unless said otherwise:

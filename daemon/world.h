@@ -31,10 +31,10 @@ struct Devno {
 
 // What libblkid and our readers found on one generation of a block device.
 struct Signature {
-  std::uint64_t diskseq = 0;  // the generation that was read
-  Properties properties;      // udev's names: ID_FS_TYPE, ID_FS_UUID, ID_PART_TABLE_TYPE ...
-  Json details;               // by handler: what its reader found on this device
-  std::string note;           // why nothing could be read, or what is in conflict; one line
+  std::uint64_t diskseq = 0;      // the generation that was read
+  Properties properties;          // udev's names: ID_FS_TYPE, ID_FS_UUID, ID_PART_TABLE_TYPE ...
+  Json details = Json::object();  // by handler: what its reader found on this device
+  std::string note;               // why nothing could be read, or what is in conflict; one line
 };
 
 // One life of a devpath, from add to remove.

@@ -98,6 +98,7 @@ class Collector {
     }
     find_parents();
     find_modules();
+    find_moves();
     leave_out_the_irrelevant();
     return std::move(hardware_);
   }
@@ -440,6 +441,41 @@ class Collector {
         }
       }
     }
+  }
+
+  // A disk that was pulled and plugged in elsewhere is one disk: it cannot be in both places.
+  void find_moves() {
+    for (auto& part : hardware_.parts) {
+      if (!part.is_disk()) {
+        continue;
+      }
+      for (const auto& other : hardware_.parts) {
+        if (&other == &part || !other.is_disk() || !gone(other) ||
+            other.life.back().time > part.life.front().time) {
+          continue;
+        }
+        if (last_component(other.devpath) == last_component(part.devpath) ||
+            same_content(other.devpath, part.devpath)) {
+          part.comes_after.insert(other.devpath);
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] bool same_content(const std::string& a, const std::string& b) const {
+    const auto left = hardware_.contents.lower_bound({a, 0});
+    const auto right = hardware_.contents.lower_bound({b, 0});
+    if (left == hardware_.contents.end() || left->first.first != a ||
+        right == hardware_.contents.end() || right->first.first != b || !left->second.probe ||
+        !right->second.probe || !left->second.probe->result.is_object() ||
+        !right->second.probe->result.is_object()) {
+      return false;
+    }
+    const auto properties = left->second.probe->result.find("properties");
+    const auto others = right->second.probe->result.find("properties");
+    return properties != left->second.probe->result.end() &&
+           others != right->second.probe->result.end() && !properties->empty() &&
+           *properties == *others;
   }
 
   void add_modules(const Json& resolved, Part& part) const {

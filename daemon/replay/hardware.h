@@ -48,6 +48,7 @@ struct Part {
   std::vector<Moment> life;           // in order; begins with an add
   std::set<std::string> modules;      // must be live before it can appear
   std::set<std::string> stands_on;    // devpaths: an array that ran before the recording began
+  std::set<std::string> comes_after;  // devpaths whose life must be over: the same disk elsewhere
   bool at_start = false;              // the first scan found it
 
   [[nodiscard]] bool is_block() const { return life.front().event.subsystem == "block"; }

@@ -129,6 +129,9 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
   if (!outcome.ok) {
     failed_ = outcome.error;
     failed_with_ = preparation(world).dump();
+    if (stage_ == Stage::launching) {
+      context.set_phase(Phase::gathering);
+    }
     stage_ = Stage::waiting;
     context.report(fmt::format("no launch: {}", outcome.error));
     return;
@@ -148,6 +151,8 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
       }
       [[fallthrough]];
     case Stage::filtering:
+      // From here on mondorestore may run: nobody opens a disk any more.
+      context.set_phase(Phase::launching);
       step(Stage::launching, "run",
            {{"program", plan.options.launch.program},
             {"arguments", launch_arguments(plan.options.launch, plan.mode)}},

@@ -347,10 +347,11 @@ void MediumPolicy::choose(Context& context) {
       return;
     }
   }
-  if (!failed_.empty()) {
+  if (!failed_.empty() && failed_with_ == fmt::format("{} {}", best.devpath, best.diskseq)) {
     show(State::broken, failed_, {}, context);
     return;
   }
+  failed_.clear();
   chosen_ = best.devpath;
   chosen_diskseq_ = best.diskseq;
   stage_ = Stage::taking;
@@ -418,12 +419,14 @@ void MediumPolicy::done(const Effect& effect, const EffectDone& outcome, Context
   }
   if (!outcome.ok) {
     failed_ = outcome.error;
+    failed_with_ = fmt::format("{} {}", chosen_, chosen_diskseq_);
     context.report(fmt::format("medium: {}", outcome.error));
     release(context);
     return;
   }
   const auto it = candidates_.find(chosen_);
-  if (it == candidates_.end()) {
+  if (it == candidates_.end() || !it->second.examined || it->second.diskseq != chosen_diskseq_) {
+    // It went, or its disc was changed, while it was being mounted.
     release(context);
     return;
   }

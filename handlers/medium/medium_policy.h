@@ -29,8 +29,8 @@ class MediumPolicy final : public Policy {
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
 
-  MUSTER_POLICY_STATE(candidates_, chosen_, chosen_diskseq_, stage_, pending_, failed_, use_,
-                      tools_of_, reloads_)
+  MUSTER_POLICY_STATE(candidates_, chosen_, chosen_diskseq_, stage_, pending_, failed_,
+                      failed_with_, use_, tools_of_, reloads_)
 
  private:
   struct Candidate {
@@ -64,9 +64,10 @@ class MediumPolicy final : public Policy {
   std::uint64_t chosen_diskseq_ = 0;
   Stage stage_ = Stage::none;
   EffectId pending_ = 0;
-  std::string failed_;    // why taking or unpacking failed
-  std::string use_;       // the operator's choice: kernel name
-  std::string tools_of_;  // serial of the backup whose tools are unpacked
+  std::string failed_;       // why taking or unpacking failed ...
+  std::string failed_with_;  // ... and with which candidate: another generation is tried again
+  std::string use_;          // the operator's choice: kernel name
+  std::string tools_of_;     // serial of the backup whose tools are unpacked
   unsigned reloads_ = 0;
 };
 

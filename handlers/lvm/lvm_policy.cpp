@@ -144,18 +144,7 @@ void LvmPolicy::device_gone(const Device& device, Context& context) {
     if (context.world().find(device.devpath) != nullptr) {
       return;
     }
-    std::erase_if(dm_devices_, [&](const auto& entry) { return entry.second == device.devpath; });
-    for (auto& [uuid, group] : groups_) {
-      for (auto& [lv_name, lv] : group.lvs) {
-        if (lv.devpath == device.devpath) {
-          lv.devpath.clear();
-          lv.made_with.clear();
-          lv.on.clear();
-          lv.cannot_remove.clear();
-          dirty_.insert(uuid);
-        }
-      }
-    }
+    forget_map(device.devpath, {});
     return;
   }
   const auto it = pvs_.find(device.devpath);
@@ -176,11 +165,31 @@ void LvmPolicy::device_gone(const Device& device, Context& context) {
   pvs_.erase(it);
 }
 
+// The map that was at this device is gone, unless it has this UUID.
+void LvmPolicy::forget_map(const std::string& devpath, std::string_view unless) {
+  std::erase_if(dm_devices_, [&](const auto& entry) {
+    return entry.second == devpath && entry.first != unless;
+  });
+  for (auto& [uuid, group] : groups_) {
+    for (auto& [lv_name, lv] : group.lvs) {
+      if (lv.devpath == devpath && lv.dm_uuid != unless) {
+        lv.devpath.clear();
+        lv.made_with.clear();
+        lv.on.clear();
+        lv.cannot_remove.clear();
+        dirty_.insert(uuid);
+      }
+    }
+  }
+}
+
 void LvmPolicy::adopt(const Device& device, Context& context) {
   const std::string uuid(device.attribute("dm/uuid"));
   if (!uuid.starts_with("LVM-")) {
     return;
   }
+  // Numbers are used again, and the removal may have gone unseen.
+  forget_map(device.devpath, uuid);
   dm_devices_[uuid] = device.devpath;
   for (auto& [vg, group] : groups_) {
     for (const auto& [lv_name, lv] : group.lvs) {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/state_json.h"
@@ -80,6 +81,7 @@ class LvmPolicy final : public Policy {
                                         const World& world, std::string* why,
                                         std::vector<std::string>* needs) const;
   void adopt(const Device& device, Context& context);
+  void forget_map(const std::string& devpath, std::string_view unless);
 
   std::map<std::string, Pv> pvs_;                               // by devpath
   std::map<std::string, std::set<std::string>> devices_of_pv_;  // PV UUID -> devpaths

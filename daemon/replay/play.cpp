@@ -6,6 +6,8 @@
 #include <optional>
 #include <random>
 
+#include "daemon/board.h"
+#include "daemon/explain.h"
 #include "daemon/replay/machine.h"
 #include "daemon/replay/promises.h"
 #include "handlers/registry.h"
@@ -93,6 +95,8 @@ class Player {
       played_.final_state += final_state();
     }
     played_.unknown = machine_.unknown();
+    played_.board = board_text(*engine_);
+    played_.explained = explain_text(*engine_, {});
     return std::move(played_);
   }
 
@@ -177,7 +181,7 @@ class Player {
     ++steps_;
     if (choice.kind == Choice::Kind::appear) {
       ++played_.arrivals;
-      if (hardware_.parts[choice.index].is_block()) {
+      if (unit_of_disk_.contains(choice.index)) {
         tell(machine_.title(choice));
       }
       if (const auto unit = unit_of_disk_.find(choice.index);

@@ -50,6 +50,8 @@ struct Played {
   std::string facts;        // what was known at the launch, or at the end if there was none
   std::size_t arrivals = 0;
   std::vector<std::string> story;  // one line each arrival and effect that matters
+  std::string board;               // at the end
+  std::string explained;           // what `muster explain` would say at the end
   std::set<std::string> unknown;   // questions that the recording has no answer to
 };
 

@@ -92,8 +92,14 @@ std::string step_line(const Segment& segment, std::size_t index) {
 
 Result<std::unique_ptr<Engine>> engine_for(const Segment& segment) {
   std::vector<rules::Diagnostic> diagnostics;
-  return std::make_unique<Engine>(rules::RuleSet::load(segment.rules, diagnostics),
-                                  make_policies());
+  auto engine =
+      std::make_unique<Engine>(rules::RuleSet::load(segment.rules, diagnostics), make_policies());
+  if (const auto snapshot = segment.header.find("snapshot"); snapshot != segment.header.end()) {
+    if (auto restored = engine->restore(*snapshot); !restored) {
+      return tl::unexpected(restored.error());
+    }
+  }
+  return engine;
 }
 
 Result<Replayed> replay(const Recording& recording, const Until& until, const Watcher& watch) {

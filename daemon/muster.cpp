@@ -3,12 +3,16 @@
 // Exit status: 0 done, 1 refused or misspelt (the reason is on standard error), 2 musterd does not
 // run, 3 the time was up.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "daemon/control.h"
@@ -30,7 +34,15 @@ constexpr const char* kExamples = R"(Examples:
   muster explain /dev/md0   the same about one device
   muster wait && echo up    until mondorestore was started
   muster go                 start it now, or accept the proposed drives of a nuke
-  muster events             the journal as it is written)";
+  muster events             the journal as it is written
+
+Of recordings (no daemon needed; each has --help):
+  muster replay FILE        does the engine still do what it did? --shuffle: in other orders?
+  muster explain --journal FILE
+                            why that boot waited
+  muster chart FILE -o boot.svg
+                            that boot as a picture
+  muster import LOG -o FILE a recording from the logs of other tools)";
 
 int complain(std::string_view text, int status) {
   fmt::print(stderr, "muster: {}\n", text);
@@ -94,9 +106,35 @@ void show_json(const Json& answer) {
   fmt::print("{}\n", answer.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
+// What works on recordings is a program of its own beside this one: it is no part of a rescue
+// image.
+bool is_about_a_recording(int argc, char** argv) {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  return command == "replay" || command == "chart" || command == "import" ||
+         (command == "explain" && std::any_of(argv + 2, argv + argc, [](const char* word) {
+            return std::string_view(word).starts_with("--journal");
+          }));
+}
+
+int hand_to_muster_replay(char** argv) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  for (const auto& program :
+       {self.parent_path() / "muster-replay", self.parent_path() / "replay" / "muster-replay"}) {
+    ::execv(program.c_str(), argv);
+  }
+  return complain(fmt::format("{} works on recordings with the program muster-replay, which is not "
+                              "beside {} (a rescue image has none)",
+                              argv[1], self.string()),
+                  kRefused);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (is_about_a_recording(argc, argv)) {
+    return hand_to_muster_replay(argv);
+  }
   std::string socket = "/run/muster/control";
   bool json = false;
   double timeout_s = 0;

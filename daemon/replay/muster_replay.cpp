@@ -365,7 +365,7 @@ int main(int argc, char** argv) {
 
   ExplainOptions explain_options;
   auto* explain = app.add_subcommand("explain", "why a recorded boot waited");
-  explain->add_option("file", explain_options.file, "a journal")->required();
+  explain->add_option("--journal", explain_options.file, "the recording")->required();
   explain->add_option("subject", explain_options.subject, "a device, an array, a volume ...");
   explain->add_option("--until", explain_options.until, "as for replay");
 

@@ -45,6 +45,17 @@ bool has_file(const Json& found, const char* name) {
   return files.contains(name) && files.at(name).is_string();
 }
 
+// A disc, or a filesystem where the plan expects ISO files. Loop devices are ours, made to look
+// into an ISO file, or mondorestore's: the file below is the candidate.
+bool may_hold_medium(const Device& device, std::string_view filesystem, const Plan& plan) {
+  if (device.kernel.starts_with("loop")) {
+    return false;
+  }
+  return is_disc_filesystem(filesystem) ||
+         (plan.config.media_type == MediaType::iso &&
+          signature_property(device, "ID_FS_USAGE") == "filesystem");
+}
+
 }  // namespace
 
 void MediumPolicy::plan_changed(Context& context) {
@@ -67,6 +78,12 @@ void MediumPolicy::device(const Device& device, Context& context) {
   if (context.world().phase() != Phase::gathering) {
     return;
   }
+  const std::string filesystem = signature_property(device, "ID_FS_TYPE");
+  // Of thousands of disks most can hold no medium: they are not kept.
+  if (!is_optical(device) && !may_hold_medium(device, filesystem, context.world().plan())) {
+    device_gone(device, context);
+    return;
+  }
   auto& candidate = candidates_[device.devpath];
   candidate.devpath = device.devpath;
   candidate.kernel = device.kernel;
@@ -74,7 +91,6 @@ void MediumPolicy::device(const Device& device, Context& context) {
     candidate.polled = true;
     context.want("poll", device.kernel, {{"devpath", device.devpath}, {"msecs", kPollMs}}, 0);
   }
-  const std::string filesystem = signature_property(device, "ID_FS_TYPE");
   const auto diskseq = device.signature ? device.signature->diskseq : device.diskseq;
   candidate.drive_state =
       device.signature ? device.signature->details.value("drive", std::string()) : std::string();
@@ -125,18 +141,10 @@ void MediumPolicy::examine(Candidate& candidate, const Device& device, Context& 
   if (candidate.examining != 0 || plan.mode == Mode::expert || !type_refusal(plan).empty()) {
     return;
   }
-  // Loop devices are ours, made to look into an ISO file, or mondorestore's: the file below is the
-  // candidate.
-  if (device.kernel.starts_with("loop")) {
+  if (!may_hold_medium(device, candidate.filesystem, plan)) {
     return;
   }
   const bool disc = is_disc_filesystem(candidate.filesystem);
-  if (!disc && plan.config.media_type != MediaType::iso) {
-    return;
-  }
-  if (!disc && signature_property(device, "ID_FS_USAGE") != "filesystem") {
-    return;
-  }
   if (device.is_partition()) {
     // A disc image written to a whole disk shows once more in its own partition table: it counts
     // once.

@@ -142,7 +142,11 @@ void ModelMachine::release(const std::string& handler, const std::string& verb) 
 
 void ModelMachine::fail_effect(const std::string& handler, const std::string& verb,
                                std::string error, Errc code) {
-  failures_[handler + " " + verb] = Error{code, std::move(error), 0};
+  if (error.empty()) {
+    failures_.erase(handler + " " + verb);
+  } else {
+    failures_[handler + " " + verb] = Error{code, std::move(error), 0};
+  }
 }
 
 void ModelMachine::finish(const Effect& effect, Result<Json> result) {

@@ -69,6 +69,7 @@ class ModelMachine {
     held_.insert(handler + " " + verb);
   }
   void release(const std::string& handler, const std::string& verb);
+  // From now on; without an error: no longer.
   void fail_effect(const std::string& handler, const std::string& verb, std::string error,
                    Errc code = Errc::io);
 

@@ -16,6 +16,7 @@
 #include <csignal>
 
 #include "daemon/fd.h"
+#include "daemon/scrub.h"
 
 namespace muster {
 namespace {
@@ -145,7 +146,52 @@ int milliseconds_until(Clock::time_point due) {
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
 }
 
+constexpr std::size_t kMostRecords = 16;
+constexpr std::size_t kMostArgv = 4096;
+
+thread_local ChildLog* log_of_thread = nullptr;
+
+ChildRecord record_of(const std::vector<std::string>& argv, const ChildOptions& options,
+                      const Result<ChildResult>& result) {
+  ChildRecord record;
+  std::size_t room = kMostArgv;
+  for (const auto& argument : argv) {
+    std::string text = scrub_words(argument);
+    if (text.size() > room) {
+      record.argv.emplace_back("...");
+      break;
+    }
+    room -= text.size();
+    record.argv.push_back(std::move(text));
+  }
+  record.ended = result ? result->describe() : result.error().text;
+  if (result) {
+    if (!options.output_is_data) {
+      // Cut after scrubbing: half a secret is one, too.
+      record.output = scrub_lines(result->output);
+    }
+    record.cut = result->truncated || record.output.size() > ChildRecord::kOutput ||
+                 (options.output_is_data && !result->output.empty());
+    if (record.output.size() > ChildRecord::kOutput) {
+      std::size_t end = ChildRecord::kOutput;
+      while (end > 0 && (static_cast<unsigned char>(record.output[end]) & 0xC0U) == 0x80) {
+        --end;
+      }
+      record.output.resize(end);
+    }
+  }
+  return record;
+}
+
+Result<ChildResult> run(const std::vector<std::string>& argv, const ChildOptions& options);
+
 }  // namespace
+
+ChildLog::ChildLog() : outer_(std::exchange(log_of_thread, this)) {
+}
+ChildLog::~ChildLog() {
+  log_of_thread = outer_;
+}
 
 std::string ChildResult::describe() const {
   std::string text = signal != 0 ? fmt::format("killed by signal {}", signal)
@@ -154,6 +200,16 @@ std::string ChildResult::describe() const {
 }
 
 Result<ChildResult> run_child(const std::vector<std::string>& argv, const ChildOptions& options) {
+  auto result = run(argv, options);
+  if (log_of_thread != nullptr && log_of_thread->records_.size() < kMostRecords) {
+    log_of_thread->records_.push_back(record_of(argv, options, result));
+  }
+  return result;
+}
+
+namespace {
+
+Result<ChildResult> run(const std::vector<std::string>& argv, const ChildOptions& options) {
   if (argv.empty() || argv.front().find('/') == std::string::npos) {
     return fail(Errc::invalid,
                 fmt::format("'{}' is not the path of a program", argv.empty() ? "" : argv.front()));
@@ -210,5 +266,7 @@ Result<ChildResult> run_child(const std::vector<std::string>& argv, const ChildO
   (info.si_code == CLD_EXITED ? result.status : result.signal) = info.si_status;
   return result;
 }
+
+}  // namespace
 
 }  // namespace muster

@@ -23,6 +23,7 @@ struct ChildOptions {
   std::size_t output_limit = std::size_t{64} * 1024;
   std::int64_t deadline_ms = 0;  // 0: none
   bool kill_late = false;        // SIGKILL at the deadline; else the wait goes on
+  bool output_is_data = false;   // and no words for people: not for the log of children
 };
 
 struct ChildResult {
@@ -41,5 +42,29 @@ struct ChildResult {
 // started.
 [[nodiscard]] Result<ChildResult> run_child(const std::vector<std::string>& argv,
                                             const ChildOptions& options = {});
+
+// What the journal is told of a child.
+struct ChildRecord {
+  static constexpr std::size_t kOutput = 4096;
+  std::vector<std::string> argv;
+  std::string ended;   // ChildResult::describe(), or why it was not started
+  std::string output;  // its first bytes, secrets taken out
+  bool cut = false;    // it wrote more
+};
+
+// While one lives, what this thread runs is noted in it; an inner one takes over from an outer one.
+class ChildLog {
+ public:
+  ChildLog();
+  ~ChildLog();
+  ChildLog(const ChildLog&) = delete;
+  ChildLog& operator=(const ChildLog&) = delete;
+  [[nodiscard]] const std::vector<ChildRecord>& records() const { return records_; }
+
+ private:
+  friend Result<ChildResult> run_child(const std::vector<std::string>&, const ChildOptions&);
+  std::vector<ChildRecord> records_;
+  ChildLog* outer_;
+};
 
 }  // namespace muster

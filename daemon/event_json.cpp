@@ -82,6 +82,9 @@ Json body_to_json(const EffectDone& e) {
     json["error"] = e.error;
     json["code"] = name_of(kErrcs, e.code);
   }
+  if (!e.tools.is_null()) {
+    json["tools"] = e.tools;
+  }
   return json;
 }
 Json body_to_json(const EffectLate& e) {
@@ -131,6 +134,7 @@ EventBody body_from_json(const Json& json) {
       e.error = json.at("error").get<std::string>();
       e.code = value_of(kErrcs, json.at("code").get<std::string>());
     }
+    e.tools = json.value("tools", Json());
     return e;
   }
   if (kind == "late") {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "daemon/scrub.h"
 #include "rules/match.h"
 
 namespace muster {
@@ -75,8 +76,8 @@ void keep(const Root& root, const std::string& directory, const Json& facts,
 Json read_facts(const Root& root, const FactFiles& files, std::vector<std::string>& notes) {
   Json facts = Json::object();
   const auto add = [&](const char* key, const std::string& path) {
-    if (auto text = read(root, path, notes)) {
-      facts[key] = std::move(*text);
+    if (const auto text = read(root, path, notes)) {
+      facts[key] = *text;
     }
   };
   const auto add_value = [&](const char* key, const std::string& path) {
@@ -84,7 +85,9 @@ Json read_facts(const Root& root, const FactFiles& files, std::vector<std::strin
       facts[key] = attribute_text(*text);
     }
   };
-  add("command_line", "/proc/cmdline");
+  if (const auto words = read(root, "/proc/cmdline", notes)) {
+    facts["command_line"] = scrub_words(*words);
+  }
   add("muster.toml", files.config);
   add("filesystems", "/proc/filesystems");
   add_value("kernel", "/proc/sys/kernel/osrelease");
@@ -93,6 +96,11 @@ Json read_facts(const Root& root, const FactFiles& files, std::vector<std::strin
   const bool kept = !files.keep.empty() && root.exists(fmt::format("{}/{}", files.keep, kComplete));
   for (const auto& [key, path] : kMondoFiles) {
     add(key, kept ? fmt::format("{}/{}", files.keep, key) : std::string(path));
+  }
+  for (const auto* settings : {"muster.toml", "mondo-restore.cfg"}) {
+    if (const auto text = facts.find(settings); text != facts.end()) {
+      *text = scrub_lines(text->get_ref<const std::string&>());
+    }
   }
   if (!files.keep.empty() && !kept) {
     keep(root, files.keep, facts, notes);

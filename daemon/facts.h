@@ -21,6 +21,7 @@ struct FactFiles {
   std::string keep;
 };
 
+// Passwords are taken out (scrub.h): what the engine sees is in the journal.
 // `notes`: what could not be read, one line each. A file that does not exist is none.
 [[nodiscard]] Json read_facts(const Root& root, const FactFiles& files,
                               std::vector<std::string>& notes);

@@ -15,6 +15,7 @@
 namespace muster {
 namespace {
 
+constexpr const char* kNext = ".next";
 constexpr unsigned kGenerationsKept = 8;  // at each end
 
 std::string stem_of(const std::string& path) {
@@ -54,7 +55,11 @@ unsigned last_generation(const std::string& path) {
 
 // The earlier daemon's journal gets the next free number.
 void put_aside(const std::string& path) {
-  if (!exists(path)) {
+  // Killed while a new segment began: its file is whole once the one before it has moved.
+  const std::string next = path + kNext;
+  if (exists(path)) {
+    ::unlink(next.c_str());
+  } else if (std::rename(next.c_str(), path.c_str()) != 0) {
     return;
   }
   const unsigned number = last_generation(path) + 1;
@@ -80,58 +85,119 @@ Result<JournalWriter> JournalWriter::open(std::string path, Json header, std::si
   }
   put_aside(path);
   JournalWriter writer(std::move(path), std::move(header), limit);
-  if (auto begun = writer.begin_segment(); !begun) {
-    return tl::unexpected(begun.error());
+  auto fd = writer.start_file(writer.path_, Json::object());
+  if (!fd) {
+    return tl::unexpected(fd.error());
   }
+  writer.fd_ = std::move(*fd);
+  ++writer.segment_;
   return writer;
 }
 
-Result<void> JournalWriter::begin_segment() {
-  fd_.reset(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd_) {
+Result<Fd> JournalWriter::start_file(const std::string& path, const Json& state) {
+  Fd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) {
     return fail_errno(fmt::format("journal {}", path_), errno);
   }
   Json header = header_;
   header["journal"] = kJournalVersion;
-  header["segment"] = ++segment_;
-  size_ = 0;
-  return write(to_line(header) + "\n");
+  header["segment"] = segment_ + 1;
+  header.update(state);
+  std::string line = to_line(header);
+  if (line.size() > JournalReader::kMaxLine) {
+    // No reader would take it. What follows is still worth reading.
+    header["snapshot"] = nullptr;
+    line = to_line(header);
+  }
+  if (auto written = write(fd, line + "\n"); !written) {
+    return tl::unexpected(written.error());
+  }
+  return fd;
 }
 
-void JournalWriter::add(std::string_view line) {
-  batch_ += line;
-  batch_ += '\n';
+bool JournalWriter::due() const {
+  return !tried_ && (gap_ || (size_ + batch_.size() >= limit_ && size_ + batch_.size() > 0));
+}
+
+Result<void> JournalWriter::begin_segment(Json state) {
+  auto flushed = flush();
+  // Beside the present one first: without memory for both, that one stays.
+  const std::string next = path_ + kNext;
+  ::unlink(next.c_str());
+  auto fd = start_file(next, state);
+  if (!fd) {
+    ::unlink(next.c_str());
+    tried_ = true;
+    return tl::unexpected(fd.error());
+  }
+  if (std::rename(path_.c_str(), (path_ + ".1").c_str()) != 0 ||
+      std::rename(next.c_str(), path_.c_str()) != 0) {
+    tried_ = true;
+    return fail_errno(fmt::format("journal {}", path_), errno);
+  }
+  fd_ = std::move(*fd);
+  ++segment_;
+  size_ = 0;
+  gap_ = false;
+  return flushed;
+}
+
+void JournalWriter::add(std::string_view lines) {
+  // What no reader would take is left out whole, event and effects.
+  if (gap_ || lines.size() > JournalReader::kMaxLine) {
+    gap_ = true;
+    return;
+  }
+  batch_ += lines;
 }
 
 Result<void> JournalWriter::flush() {
+  tried_ = false;
   if (batch_.empty()) {
     return {};
   }
-  Result<void> result;
-  if (size_ + batch_.size() > limit_) {
-    static_cast<void>(std::rename(path_.c_str(), (path_ + ".1").c_str()));
-    result = begin_segment();
-  }
+  auto result = write(fd_, batch_);
   if (result) {
-    result = write(batch_);
+    size_ += batch_.size();
+  } else {
+    gap_ = true;
   }
   batch_.clear();
   return result;
 }
 
-Result<void> JournalWriter::write(std::string_view text) {
+Result<void> JournalWriter::write(const Fd& fd, std::string_view text) const {
+  const off_t before = ::lseek(fd.get(), 0, SEEK_END);
   while (!text.empty()) {
-    const ssize_t written = ::write(fd_.get(), text.data(), text.size());
+    const ssize_t written = ::write(fd.get(), text.data(), text.size());
     if (written < 0) {
       if (errno == EINTR) {
         continue;
       }
-      return fail_errno(fmt::format("journal {}", path_), errno);
+      const int error = errno;
+      // Not half a line: others may follow.
+      static_cast<void>(::ftruncate(fd.get(), std::max<off_t>(before, 0)));
+      return fail_errno(fmt::format("journal {}", path_), error);
     }
-    size_ += static_cast<std::size_t>(written);
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return {};
+}
+
+std::vector<std::string> journal_files(const std::string& path) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::string& file) {
+    for (const auto& each : {file + ".1", file}) {
+      if (exists(each)) {
+        files.push_back(each);
+      }
+    }
+  };
+  for (unsigned number = 1, last = last_generation(path); number <= last; ++number) {
+    add(generation_path(path, number));
+  }
+  add(path);
+  return files;
 }
 
 Result<JournalReader> JournalReader::open(const std::string& path) {

@@ -144,15 +144,22 @@ void Loop::run_batch() {
     if (timer != nullptr && fired_.erase(timer->name) == 0) {
       continue;  // moved or cancelled while it was on its way
     }
-    journal(to_json(event));
+    if (journal_ && journal_->due()) {
+      begin_segment();
+    }
+    const bool written = journal_ || (control_ && control_->has_followers());
+    std::string lines = written ? to_line(to_json(event)) + "\n" : std::string();
     for (auto& effect : parts_.engine(event)) {
-      journal(to_json(effect, event.time));
+      if (written) {
+        lines += to_line(to_json(effect, event.time)) + "\n";
+      }
       if (effect.handler == "timer") {
         timer_effect(effect);
       } else {
         effects.push_back(std::move(effect));
       }
     }
+    journal(lines);
   }
   flush();
   for (auto& effect : effects) {
@@ -163,29 +170,36 @@ void Loop::run_batch() {
   }
 }
 
-void Loop::journal(const Json& json) {
-  const bool followed = control_ && control_->has_followers();
-  if (!journal_ && !followed) {
-    return;
-  }
-  const std::string line = to_line(json);
+void Loop::journal(const std::string& lines) {
   if (journal_) {
-    journal_->add(line);
+    journal_->add(lines);
   }
-  if (followed) {
-    batch_lines_ += line;
-    batch_lines_ += '\n';
+  if (control_ && control_->has_followers()) {
+    batch_lines_ += lines;
   }
+}
+
+// Between two events the engine's state and the timers are whole.
+void Loop::begin_segment() {
+  Json state = Json::object();
+  if (parts_.snapshot) {
+    state["snapshot"] = parts_.snapshot();
+  }
+  state["timers"] = timers_;
+  report_journal(journal_->begin_segment(std::move(state)), segment_failed_);
+}
+
+// Said once, and again only after it worked in between.
+void Loop::report_journal(const Result<void>& result, bool& failed) {
+  if (!result && !failed && parts_.report) {
+    parts_.report(result.error().text);
+  }
+  failed = !result;
 }
 
 void Loop::flush() {
   if (journal_) {
-    const auto written = journal_->flush();
-    // Said once, and again only after it worked in between.
-    if (!written && !journal_failed_ && parts_.report) {
-      parts_.report(written.error().text);
-    }
-    journal_failed_ = !written;
+    report_journal(journal_->flush(), journal_failed_);
   }
   if (!batch_lines_.empty() && control_) {
     control_->publish(std::exchange(batch_lines_, {}));

@@ -32,8 +32,9 @@ struct LoopParts {
   std::function<void()> scan;                    // "source" scan
   std::function<void(std::string)> read;         // "source" read DEVPATH
   std::function<void(std::string_view)> report;  // a line for the operator
-  std::function<void()> changed;  // facts may have changed: the board may have to be redrawn
-  std::function<bool()> draw;     // redraws it; false: not now, ask again in a moment
+  std::function<void()> changed;   // facts may have changed: the board may have to be redrawn
+  std::function<bool()> draw;      // redraws it; false: not now, ask again in a moment
+  std::function<Json()> snapshot;  // of the engine, for the journal's next segment
   std::function<void(const Effect&, Json&)> amend;  // adds to an answer what only the edges know
 };
 
@@ -73,7 +74,9 @@ class Loop {
   struct Io;
 
   void run_batch();
-  void journal(const Json& json);
+  void journal(const std::string& lines);
+  void begin_segment();
+  void report_journal(const Result<void>& result, bool& failed);
   void flush();
   void dispatch(Effect effect);
   void timer_effect(const Effect& effect);
@@ -85,6 +88,7 @@ class Loop {
   std::unique_ptr<Io> io_;
   std::unique_ptr<JournalWriter> journal_;
   bool journal_failed_ = false;
+  bool segment_failed_ = false;
   std::string batch_lines_;  // for the followers of events
   std::unique_ptr<Control> control_;
   std::map<std::string, Micros, std::less<>> timers_;

@@ -3,10 +3,12 @@
 // Exit status: 0 done, 1 refused or misspelt (the reason is on standard error), 2 musterd does not
 // run, 3 the time was up.
 #include <fmt/format.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -16,7 +18,9 @@
 #include <vector>
 
 #include "daemon/control.h"
+#include "daemon/fd.h"
 #include "daemon/json_line.h"
+#include "daemon/record.h"
 #include "daemon/status_table.h"
 #include "daemon/version.h"
 
@@ -27,6 +31,7 @@ using namespace muster;
 constexpr int kRefused = 1;
 constexpr int kNotRunning = 2;
 constexpr int kTimeUp = 3;
+constexpr std::int64_t kPingMs = 2000;
 
 constexpr const char* kExamples = R"(Examples:
   muster status             what is there, and what is waited for
@@ -35,6 +40,8 @@ constexpr const char* kExamples = R"(Examples:
   muster wait && echo up    until mondorestore was started
   muster go                 start it now, or accept the proposed drives of a nuke
   muster events             the journal as it is written
+  muster record --output /media/stick/boot.jsonl --follow
+                            save it, and all that comes, where it outlives this machine
 
 Of recordings (no daemon needed; each has --help):
   muster replay FILE        does the engine still do what it did? --shuffle: in other orders?
@@ -88,6 +95,45 @@ int follow_events(const std::string& socket) {
     return std::fflush(stdout) == 0;
   });
   return asked ? EXIT_SUCCESS : fail_with(asked.error());
+}
+
+// Where musterd writes its journal; what is usual, where none runs.
+std::string journal_of(const std::string& socket) {
+  std::string path = RecordSettings{}.journal;
+  static_cast<void>(ask_control(socket, {{"command", "ping"}}, kPingMs, [&](std::string_view line) {
+    if (const auto answer = object_from_line(line); answer && answer->contains("journal")) {
+      path = answer->value("journal", path);
+    }
+    return false;
+  }));
+  return path;
+}
+
+int record(RecordSettings settings, bool follow) {
+  Fd stop;
+  if (follow) {
+    sigset_t ends;
+    ::sigemptyset(&ends);
+    ::sigaddset(&ends, SIGINT);
+    ::sigaddset(&ends, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &ends, nullptr);
+    stop.reset(::signalfd(-1, &ends, SFD_CLOEXEC));
+    if (!stop) {
+      return complain("no signals can be waited for", kRefused);
+    }
+    settings.follow_until = &stop;
+  }
+  const auto recorded = record_journal(settings);
+  if (!recorded) {
+    return complain(recorded.error().text, kRefused);
+  }
+  fmt::print("{}: {} bytes of {} journal file{}\n", settings.output, recorded->bytes,
+             recorded->files, recorded->files == 1 ? "" : "s");
+  if (recorded->in_memory) {
+    fmt::print(stderr, "muster: {} lies in memory: it is gone when this machine is\n",
+               settings.output);
+  }
+  return std::fflush(stdout) == 0 ? EXIT_SUCCESS : kRefused;
 }
 
 void show_text(const Json& answer) {
@@ -154,6 +200,14 @@ int main(int argc, char** argv) {
   explain->add_option("subject", words, "a device, an array, a volume ...")->expected(0, 1);
   explain->add_flag("--json", json, "for programs");
   auto* events = app.add_subcommand("events", "the journal as it is written, a JSON object a line");
+  RecordSettings recording;
+  recording.journal.clear();
+  bool follow = false;
+  auto* save = app.add_subcommand("record", "save the journal of this boot to a mounted medium");
+  save->add_option("--output", recording.output, "the file; it must not exist")->required();
+  save->add_flag("--force", recording.force, "it may exist, and is replaced");
+  save->add_flag("--follow", follow, "go on saving what comes, until ended by Ctrl-C or SIGTERM");
+  save->add_option("--journal", recording.journal, "the journal; else musterd is asked for it");
   // What handlers understand; they say what they did in "text".
   const std::vector<std::pair<const char*, const char*>> kPlain = {
       {"go", "start mondorestore now, or accept the proposed drives of a nuke"},
@@ -182,6 +236,12 @@ int main(int argc, char** argv) {
   if (wait->parsed()) {
     const auto timeout_ms = static_cast<std::int64_t>(timeout_s * 1000);
     return ask(socket, {{"command", "wait"}}, timeout_ms, [](const Json&) {});
+  }
+  if (save->parsed()) {
+    if (recording.journal.empty()) {
+      recording.journal = journal_of(socket);
+    }
+    return record(std::move(recording), follow);
   }
   if (events->parsed()) {
     return follow_events(socket);

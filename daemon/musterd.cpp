@@ -156,10 +156,13 @@ class Daemon {
             .report = [this](std::string_view line) { report(line); },
             .changed = [this] { loop_.redraw(); },
             .draw = [this] { return draw(); },
+            .snapshot = [this] { return engine_->snapshot(); },
             .amend = [this](const Effect& effect, Json& answer) { amend(effect, answer); }};
   }
 
-  [[nodiscard]] static Json greeting() { return {{"musterd", kVersion}, {"pid", ::getpid()}}; }
+  [[nodiscard]] Json greeting() const {
+    return {{"musterd", kVersion}, {"pid", ::getpid()}, {"journal", settings_.journal}};
+  }
 
   [[nodiscard]] ExecutorSettings executor_settings() const {
     ExecutorSettings settings;

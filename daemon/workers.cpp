@@ -16,19 +16,37 @@
 #include <utility>
 
 #include "daemon/boottime.h"
+#include "daemon/child_process.h"
 
 namespace muster {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
+Json tools_of(const ChildLog& log) {
+  Json tools;
+  for (const auto& record : log.records()) {
+    tools.push_back({{"argv", record.argv}, {"ended", record.ended}, {"output", record.output}});
+    if (record.cut) {
+      tools.back()["cut"] = true;
+    }
+  }
+  return tools;
+}
+
 EffectDone call(Executor* executor, const Effect& effect) {
-  EffectDone done{.id = effect.id, .ok = false, .result = nullptr, .error = {}, .code = Errc::io};
+  EffectDone done{.id = effect.id,
+                  .ok = false,
+                  .result = nullptr,
+                  .error = {},
+                  .code = Errc::io,
+                  .tools = nullptr};
   if (executor == nullptr) {
     done.code = Errc::unsupported;
     done.error = fmt::format("no executor for handler '{}'", effect.handler);
     return done;
   }
+  const ChildLog log;
   try {
     auto result = executor->run(effect);
     if (result) {
@@ -43,6 +61,7 @@ EffectDone call(Executor* executor, const Effect& effect) {
   } catch (...) {
     done.error = fmt::format("internal error in handler '{}'", effect.handler);
   }
+  done.tools = tools_of(log);
   return done;
 }
 

@@ -12,6 +12,7 @@
 
 #include "daemon/child_process.h"
 #include "daemon/quote.h"
+#include "daemon/scrub.h"
 #include "handlers/arguments.h"
 #include "handlers/medium/medium_mount.h"
 #include "handlers/medium/mondo_config.h"
@@ -136,6 +137,7 @@ Json MediumExecutor::look_at(const std::string& directory) const {
   }
   ChildOptions options;
   options.output_limit = kMembers;
+  options.output_is_data = true;
   const auto child = run_child(argv, options);
   if (!child) {
     found["why"] = child.error().text;
@@ -154,6 +156,10 @@ Json MediumExecutor::look_at(const std::string& directory) const {
   for (const auto& [file, member] : kPlanFiles) {
     const auto members = json.value("members", Json::object());
     files[file] = members.contains(member) ? members.at(member) : Json();
+  }
+  // It may name a share with a password; the engine's copy is for its plan only.
+  if (auto& config = files["mondo-restore.cfg"]; config.is_string()) {
+    config = scrub_lines(config.get_ref<const std::string&>());
   }
   found["files"] = std::move(files);
   return found;
@@ -291,6 +297,7 @@ Result<Json> MediumExecutor::take(const Effect& effect) {
 Result<Json> MediumExecutor::tools(const Effect& effect) {
   ChildOptions options;
   options.output_limit = kMembers;
+  options.output_is_data = true;
   const auto child =
       run_child({bin_dir_ + "/muster-unpack", "tools", "--images", std::string(kCdrom) + "/images",
                  "--root", "/", "--staging", "/tmp/groovy-stuff"},

@@ -7,6 +7,9 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "daemon/fd.h"
 
@@ -114,6 +117,40 @@ TEST(ChildProcess, OtherChildrenOfThisProcessAreLeftAlone) {
   int status = 0;
   EXPECT_EQ(::waitpid(other, &status, 0), other);
   EXPECT_EQ(WEXITSTATUS(status), 5);
+}
+
+TEST(ChildLog, HoldsWhatWasRunHowItEndedAndTheBeginningOfWhatItSaid) {
+  const ChildLog log;
+  static_cast<void>(run_child({"/bin/sh", "-c", "echo password=x; exit 3", "token=y"}));
+  static_cast<void>(run_child({"/bin/sh", "-c", "head -c 10000 /dev/zero | tr '\\0' x"}));
+  static_cast<void>(run_child({"/nonexistent"}));
+  ChildOptions data;
+  data.output_is_data = true;
+  static_cast<void>(run_child({"/bin/sh", "-c", "echo data"}, data));
+  const auto& records = log.records();
+  ASSERT_EQ(records.size(), 4U);
+  EXPECT_EQ(records[0].argv,
+            (std::vector<std::string>{"/bin/sh", "-c", "echo password=*** exit 3", "token=***"}));
+  EXPECT_EQ(records[0].ended, "exit status 3");
+  EXPECT_EQ(records[0].output, "password=***\n");
+  EXPECT_FALSE(records[0].cut);
+  EXPECT_EQ(records[1].output, std::string(ChildRecord::kOutput, 'x'));
+  EXPECT_TRUE(records[1].cut);
+  EXPECT_EQ(records[2].ended, "/nonexistent: No such file or directory");
+  EXPECT_EQ(records[3].output, "");
+  EXPECT_TRUE(records[3].cut);
+}
+
+TEST(ChildLog, TakesOnlyWhatItsOwnThreadRunsWhileItLives) {
+  static_cast<void>(run_child({"/bin/true"}));
+  const ChildLog outer;
+  {
+    const ChildLog inner;
+    static_cast<void>(run_child({"/bin/true"}));
+    EXPECT_EQ(inner.records().size(), 1U);
+  }
+  std::thread([] { static_cast<void>(run_child({"/bin/true"})); }).join();
+  EXPECT_EQ(outer.records().size(), 0U);
 }
 
 }  // namespace

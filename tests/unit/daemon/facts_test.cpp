@@ -19,6 +19,17 @@ class FactsTest : public ::testing::Test {
   std::vector<std::string> notes_;
 };
 
+TEST_F(FactsTest, PasswordsDoNotReachTheEngine) {
+  tree_.file("/proc/cmdline", "nuke muster.password=geheim u=ftp://me:geheim@host/x\n")
+      .file("/etc/muster/muster.toml", "mode = \"nuke\"\npassword = \"geheim\"\n")
+      .file("/tmp/mondo-restore.cfg", "netfs-password geheim\nbackup-media-type cdr\n");
+  const auto facts = read_facts(root_, {}, notes_);
+  EXPECT_EQ(facts.dump().find("geheim"), std::string::npos) << facts.dump();
+  EXPECT_EQ(facts["command_line"], "nuke muster.password=*** u=ftp://me:***@host/x\n");
+  EXPECT_EQ(facts["muster.toml"], "mode = \"nuke\"\npassword = \"***\"\n");
+  EXPECT_EQ(facts["mondo-restore.cfg"], "netfs-password ***\nbackup-media-type cdr\n");
+}
+
 TEST_F(FactsTest, WhatIsThereIsReadAsItIs) {
   tree_.file("/proc/cmdline", "quiet nuke\n")
       .file("/proc/filesystems", "nodev\tsysfs\n\text4\n")

@@ -23,7 +23,10 @@ JournalWriter open(const std::string& path, std::size_t limit = JournalWriter::k
 }
 
 void write(JournalWriter& writer, const std::string& line) {
-  writer.add(line);
+  if (writer.due()) {
+    EXPECT_TRUE(writer.begin_segment({{"snapshot", "of the engine"}}));
+  }
+  writer.add(line + "\n");
   EXPECT_TRUE(writer.flush());
 }
 
@@ -41,8 +44,8 @@ std::vector<std::string> names_in(const TempTree& tree) {
 TEST(JournalWriter, BeginsWithItsHeaderAndWritesBatches) {
   const TempTree tree;
   auto writer = open(tree.path("/run/muster/journal.jsonl"));
-  writer.add("{\"a\":1}");
-  writer.add("{\"b\":2}");
+  writer.add("{\"a\":1}\n");
+  writer.add("{\"b\":2}\n");
   EXPECT_EQ(tree.text("/run/muster/journal.jsonl"), std::string(kHeader) + "\n");
   EXPECT_TRUE(writer.flush());
   EXPECT_EQ(tree.text("/run/muster/journal.jsonl"),
@@ -99,19 +102,99 @@ TEST(JournalWriter, OfVeryManyJournalsTheFirstAndTheLastStay) {
   EXPECT_FALSE(std::filesystem::exists(tree.path("/journal.9.jsonl")));
 }
 
-TEST(JournalWriter, AtTheLimitANewSegmentBegins) {
+TEST(JournalWriter, AtTheLimitANewSegmentBeginsWithTheStateBeforeIt) {
   const TempTree tree;
-  auto writer = open(tree.path("/j.jsonl"), 200);
+  auto writer = open(tree.path("/j.jsonl"), 100);
   const std::string line = "{\"x\":\"" + std::string(80, 'x') + "\"}";
   write(writer, line);
+  EXPECT_FALSE(writer.due());
+  write(writer, line);
+  EXPECT_TRUE(writer.due());
   EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl"));
   write(writer, line);
-  EXPECT_EQ(tree.text("/j.jsonl.1"), std::string(kHeader) + "\n" + line + "\n");
-  EXPECT_THAT(tree.text("/j.jsonl"),
-              StartsWith(R"({"journal":1,"kernel":"6.1","muster":"1","segment":2})"));
+  EXPECT_EQ(tree.text("/j.jsonl.1"), std::string(kHeader) + "\n" + line + "\n" + line + "\n");
+  EXPECT_EQ(tree.text("/j.jsonl"),
+            R"({"journal":1,"kernel":"6.1","muster":"1","segment":2,"snapshot":"of the engine"})"
+            "\n" +
+                line + "\n");
+  write(writer, line);
   write(writer, line);
   EXPECT_THAT(tree.text("/j.jsonl.1"), ::testing::HasSubstr("\"segment\":2"));
   EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl", "j.jsonl.1"));
+}
+
+TEST(JournalWriter, WhatWasAddedBelongsToTheSegmentBefore) {
+  const TempTree tree;
+  auto writer = open(tree.path("/j.jsonl"), 10);
+  writer.add("{\"first\":1}\n");
+  EXPECT_TRUE(writer.due());
+  EXPECT_TRUE(writer.begin_segment(Json::object()));
+  writer.add("{\"second\":1}\n");
+  EXPECT_TRUE(writer.flush());
+  EXPECT_THAT(tree.text("/j.jsonl.1"), ::testing::EndsWith("{\"first\":1}\n"));
+  EXPECT_THAT(tree.text("/j.jsonl"), ::testing::EndsWith("\"segment\":2}\n{\"second\":1}\n"));
+}
+
+TEST(JournalWriter, ALineOrAStateAboveEveryLimitEndsNothing) {
+  const TempTree tree;
+  auto writer = open(tree.path("/j.jsonl"), 10);
+  writer.add("{\"x\":\"" + std::string(1000, 'x') + "\"}\n");  // above the limit, and readable
+  EXPECT_TRUE(writer.flush());
+  EXPECT_TRUE(writer.due());
+  EXPECT_TRUE(writer.begin_segment({{"snapshot", std::string(1000, 's')}}));
+  EXPECT_FALSE(writer.due()) << "a large header alone is no reason for the next segment";
+  writer.add("{\"x\":\"" + std::string(JournalReader::kMaxLine, 'x') + "\"}\n");
+  writer.add("{\"lost\":1}\n");
+  EXPECT_TRUE(writer.flush());
+  EXPECT_TRUE(writer.due());
+  EXPECT_THAT(tree.text("/j.jsonl"), ::testing::Not(::testing::HasSubstr("lost")));
+  EXPECT_TRUE(writer.begin_segment({{"snapshot", std::string(JournalReader::kMaxLine, 's')}}));
+  EXPECT_EQ(tree.text("/j.jsonl"),
+            R"({"journal":1,"kernel":"6.1","muster":"1","segment":3,"snapshot":null})"
+            "\n");
+}
+
+TEST(JournalWriter, ASegmentWhoseBeginningWasCutShortByAKillIsNotLost) {
+  TempTree tree;
+  tree.file("/journal.jsonl.1", "before\n").file("/journal.jsonl.next", "begun\n");
+  {
+    auto writer = open(tree.path("/journal.jsonl"));
+  }
+  EXPECT_EQ(tree.text("/journal.1.jsonl.1"), "before\n");
+  EXPECT_EQ(tree.text("/journal.1.jsonl"), "begun\n");
+  tree.file("/journal.jsonl.next", "half");
+  {
+    auto writer = open(tree.path("/journal.jsonl"));
+  }
+  EXPECT_THAT(names_in(tree), ElementsAre("journal.1.jsonl", "journal.1.jsonl.1", "journal.2.jsonl",
+                                          "journal.jsonl"));
+}
+
+TEST(JournalWriter, WithoutMemoryThePresentSegmentStays) {
+  TempTree tree;
+  auto writer = open(tree.path("/j.jsonl"), 10);
+  write(writer, "{\"a\":\"0123456789\"}");
+  tree.file("/j.jsonl.next/in/the/way", "");
+  EXPECT_TRUE(writer.due());
+  EXPECT_FALSE(writer.begin_segment(Json::object()));
+  EXPECT_FALSE(writer.due()) << "not again at once";
+  writer.add("{\"b\":1}\n");
+  EXPECT_TRUE(writer.flush());
+  EXPECT_TRUE(writer.due());
+  EXPECT_EQ(tree.text("/j.jsonl"), std::string(kHeader) + "\n{\"a\":\"0123456789\"}\n{\"b\":1}\n");
+}
+
+TEST(JournalWriter, TheFilesOfABootAreKnownOldestFirst) {
+  TempTree tree;
+  EXPECT_THAT(journal_files(tree.path("/journal.jsonl")), ::testing::IsEmpty());
+  for (const auto* name : {"/journal.jsonl", "/journal.jsonl.1", "/journal.2.jsonl",
+                           "/journal.10.jsonl", "/journal.10.jsonl.1", "/journal.x.jsonl"}) {
+    tree.file(name, "");
+  }
+  EXPECT_THAT(journal_files(tree.path("/journal.jsonl")),
+              ElementsAre(tree.path("/journal.2.jsonl"), tree.path("/journal.10.jsonl.1"),
+                          tree.path("/journal.10.jsonl"), tree.path("/journal.jsonl.1"),
+                          tree.path("/journal.jsonl")));
 }
 
 TEST(JournalWriter, WhatCannotBeWrittenIsAnErrorThatNamesTheFile) {

@@ -66,6 +66,7 @@ class LoopTest : public ::testing::Test {
                 [this](std::string_view line) { done_.push_back("report " + std::string(line)); },
             .changed = [this] { ++changed_; },
             .draw = [this] { return draw(); },
+            .snapshot = [this] { return Json(seen_.size()); },
             .amend = [](const Effect& each, Json& json) { json["amended"] = each.subject; }}) {}
 
   std::vector<Effect> answer(const Event& event) {
@@ -202,6 +203,29 @@ TEST_F(LoopTest, EverythingIsInTheJournalBeforeItHappens) {
   EXPECT_EQ(reader.next().value().value().json["event"], "timer");
   EXPECT_EQ(reader.next().value().value().json["handler"], "stop");
   EXPECT_FALSE(reader.next().value());
+}
+
+TEST_F(LoopTest, AFullJournalGoesOnInASegmentThatBeginsWithTheStateAndTheTimers) {
+  TempTree tree;
+  const auto path = tree.path("/journal.jsonl");
+  loop_.use_journal(JournalWriter::open(path, Json::object(), 100).value());
+  const Micros far = boottime() + 3'600'000'000;
+  answers_[std::string(200, 'a')] = {at("md/t", far)};
+  post("first");
+  post(std::string(200, 'a'));
+  post("third");
+  post("stop");
+  loop_.run();
+  auto reader = JournalReader::open(path).value();
+  EXPECT_EQ(reader.next().value().value().json,
+            Json({{"journal", 1}, {"segment", 2}, {"snapshot", 2}, {"timers", {{"md/t", far}}}}));
+  EXPECT_EQ(reader.next().value().value().json["reason"], "third");
+  auto before = JournalReader::open(path + ".1").value();
+  std::vector<std::string> lines;
+  while (const auto line = before.next().value()) {
+    lines.push_back(line->json.value("reason", line->json.value("effect", "header")));
+  }
+  EXPECT_THAT(lines, ElementsAre("header", "first", std::string(200, 'a'), "set"));
 }
 
 TEST_F(LoopTest, AJournalThatCannotBeWrittenIsReportedOnceAndNothingStops) {

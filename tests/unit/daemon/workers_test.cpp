@@ -9,6 +9,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "daemon/child_process.h"
+
 namespace muster {
 namespace {
 
@@ -54,6 +56,10 @@ class GateExecutor final : public Executor {
   [[nodiscard]] Result<Json> run(const Effect& effect) override {
     if (effect.verb == "throw") {
       throw std::runtime_error("thrown");
+    }
+    if (effect.verb == "tool") {
+      static_cast<void>(run_child({"/bin/sh", "-c", "echo said; exit 2"}));
+      return fail(Errc::io, "the tool failed");
     }
     if (effect.verb == "fail") {
       return fail(Errc::busy, "in use");
@@ -129,6 +135,19 @@ TEST_F(WorkersTest, ResultsErrorsExceptionsAndUnknownHandlersComeBack) {
   EXPECT_FALSE(done_.at(4).ok);
   EXPECT_EQ(done_.at(4).error, "no executor for handler 'nobody'");
   EXPECT_EQ(done_.at(4).code, Errc::unsupported);
+}
+
+TEST_F(WorkersTest, WhatWasRunForAnEffectComesBackWithItWhetherItFailedOrNot) {
+  start(1);
+  gate_->let_all();
+  run(1, "a", {}, 0, "tool");
+  run(2, "b");
+  wait(2);
+  EXPECT_FALSE(done_.at(1).ok);
+  EXPECT_EQ(done_.at(1).tools, Json::array({{{"argv", {"/bin/sh", "-c", "echo said; exit 2"}},
+                                             {"ended", "exit status 2"},
+                                             {"output", "said\n"}}}));
+  EXPECT_TRUE(done_.at(2).tools.is_null());
 }
 
 TEST_F(WorkersTest, SideBySideUpToTheNumberOfThreadsThenInOrder) {

@@ -17,6 +17,7 @@
 #include "handlers/arguments.h"
 #include "handlers/launch/drive_nodes.h"
 #include "handlers/launch/init_client.h"
+#include "handlers/launch/journal_keeper.h"
 #include "handlers/md/start_ro.h"
 
 namespace muster::launch {
@@ -333,6 +334,25 @@ Result<Json> LaunchExecutor::follow() {
   return outcome_of(reply->state.launch);
 }
 
+// Never an obstacle: what is to be done at the end is done.
+Json LaunchExecutor::keep(const Effect& effect) {
+  KeepSettings settings;
+  if (const auto home = effect.arguments.find("journal"); home != effect.arguments.end()) {
+    Arguments arguments(*home, "launch end: journal");
+    settings.device = arguments.text("device");
+    settings.format = arguments.text("format");
+    settings.below = arguments.text("below");
+    if (auto status = arguments.status(); !status) {
+      return {{"why", status.error().text}};
+    }
+    for (const auto& drive : drives_of(*home)) {
+      settings.drives.push_back(drive.devno);
+    }
+  }
+  auto kept = keep_journal(root_, settings);
+  return kept ? std::move(*kept) : Json{{"why", kept.error().text}};
+}
+
 Result<Json> LaunchExecutor::shell() {
   auto init = InitClient::connect(init_socket_);
   if (!init) {
@@ -349,9 +369,11 @@ Result<Json> LaunchExecutor::shell() {
 }
 
 Result<Json> LaunchExecutor::end(const Effect& effect) {
+  Json result = {{"journal", keep(effect)}};
   const auto then = effect.arguments.value("then", std::string("shell"));
   if (then == "shell") {
-    return shell();
+    auto started = shell();
+    return started ? Result<Json>(std::move(result)) : started;
   }
   auto init = InitClient::connect(init_socket_);
   if (!init) {
@@ -362,7 +384,7 @@ Result<Json> LaunchExecutor::end(const Effect& effect) {
   if (!reply) {
     return tl::unexpected(reply.error());
   }
-  return Json::object();
+  return result;
 }
 
 }  // namespace muster::launch

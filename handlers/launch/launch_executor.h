@@ -29,6 +29,7 @@ class LaunchExecutor final : public Executor {
   [[nodiscard]] Result<Json> filter(const Effect& effect);
   [[nodiscard]] Result<Json> start(const Effect& effect);
   [[nodiscard]] Result<Json> follow();
+  [[nodiscard]] Json keep(const Effect& effect);
   [[nodiscard]] Result<Json> shell();
   [[nodiscard]] Result<Json> end(const Effect& effect);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "handlers/launch/journal_keeper.h"
 #include "handlers/target/assembly_scope.h"
 #include "handlers/target/target_binding.h"
 
@@ -95,6 +96,34 @@ Json LaunchPolicy::preparation(const World& world) const {
   return arguments;
 }
 
+// Where the restored system's /var/log is. mondorestore unmounts everything before it ends, so
+// after a nuke that succeeded it is mounted once more; in every other case only what is still
+// mounted is written to.
+Json LaunchPolicy::home_of_journal(const World& world) const {
+  constexpr std::string_view kFolder = kJournalFolder;
+  const Plan& plan = world.plan();
+  if (plan.mode != Mode::nuke) {
+    return nullptr;
+  }
+  const target::MountlistEntry* home = nullptr;
+  for (const auto& entry : plan.mountlist.entries) {
+    const std::string_view point = entry.mount_point;
+    const bool holds = point == "/" || (point.starts_with('/') && kFolder.starts_with(point) &&
+                                        kFolder.substr(point.size()).starts_with('/'));
+    if (holds && (home == nullptr || point.size() > home->mount_point.size())) {
+      home = &entry;
+    }
+  }
+  if (home == nullptr) {
+    return nullptr;
+  }
+  const auto point = home->mount_point == "/" ? std::size_t{0} : home->mount_point.size();
+  return {{"device", home->device},
+          {"format", home->format},
+          {"below", kFolder.substr(point)},
+          {"drives", preparation(world).value("drives", Json::array())}};
+}
+
 void LaunchPolicy::step(Stage stage, std::string_view verb, Json arguments,
                         std::int64_t deadline_ms, Context& context) {
   stage_ = stage;
@@ -115,14 +144,23 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     show(success ? State::ready : State::broken, "mondorestore ended: " + text, context);
     context.set_phase(Phase::done);
     if (!outcome.ok || !outcome.result.value("again", false)) {
-      pending_ = context.want("end", at_end(world.plan().options),
-                              {{"then", at_end(world.plan().options)}}, 0, kLane);
+      const auto then = at_end(world.plan().options);
+      Json arguments = {{"then", then}};
+      if (auto home = home_of_journal(world); success && !home.is_null()) {
+        arguments["journal"] = std::move(home);
+      }
+      pending_ = context.want("end", then, std::move(arguments), 0, kLane);
     }
     return;
   }
   if (effect.verb == "end" || effect.verb == "shell") {
     if (!outcome.ok) {
       context.report(outcome.error);
+    } else if (const auto kept = outcome.result.find("journal"); kept != outcome.result.end()) {
+      const auto file = kept->value("file", std::string());
+      context.report(file.empty() ? fmt::format("the journal is not on the restored system: {}",
+                                                kept->value("why", std::string()))
+                                  : "the journal is on the restored system: " + file);
     }
     return;
   }

@@ -29,6 +29,8 @@ class LaunchPolicy final : public Policy {
  private:
   enum class Stage { waiting, preparing, filtering, launching, running, ended };
 
+  [[nodiscard]] Json home_of_journal(const World& world) const;
+
   [[nodiscard]] bool all_met(const World& world) const;
   [[nodiscard]] Json preparation(const World& world) const;
   void step(Stage stage, std::string_view verb, Json arguments, std::int64_t deadline_ms,

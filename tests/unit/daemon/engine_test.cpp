@@ -548,6 +548,78 @@ TEST(EngineTest, LostEventsEndInAScanThatFindsTheDifference) {
   EXPECT_EQ(model->count("source", "scan"), 3U) << "the second loss asks for one more";
 }
 
+void end_mondorestore(ModelMachine& model, bool success) {
+  for (const auto& effect : std::vector<Effect>(model.effects())) {
+    if (effect.handler == "launch" && effect.verb == "follow") {
+      EffectDone done;
+      done.id = effect.id;
+      done.ok = true;
+      done.result = {{"success", success}, {"text", "exit status 0"}};
+      model.send(done);
+    }
+  }
+}
+
+TEST(EngineTest, AfterANukeTheJournalIsKeptWhereTheMountlistHasVarLog) {
+  struct Case {
+    const char* mountlist;
+    const char* device;
+    const char* below;
+  };
+  const Case cases[] = {
+      {"/dev/sda1 / ext3 20000\n", "/dev/sda1", "/var/log/muster"},
+      {"/dev/sda1 / ext3 20000\n/dev/sda2 /var ext4 9000\n/dev/sda3 /va ext4 9000\n", "/dev/sda2",
+       "/log/muster"},
+      {"/dev/sda5 /var/log/muster xfs 900\n/dev/sda1 / ext3 20000\n/dev/sda2 /var/log ext3 900\n",
+       "/dev/sda2", "/muster"},
+  };
+  for (const auto& each : cases) {
+    for (const bool success : {true, false}) {
+      auto known = nuke_facts("muster.target=sda:serial=GOOD");
+      known["mountlist.txt"] = each.mountlist;
+      ModelMachine model(known);
+      auto found = disc();
+      found["files"]["mountlist.txt"] = each.mountlist;
+      model.medium("sr0", found);
+      model.start();
+      model.plug({.name = "sr0", .minor = 0, .probe = filesystem("iso9660")});
+      model.plug({.name = "sdb", .minor = 16, .serial = "GOOD", .probe = Json::object()});
+      ASSERT_EQ(model.count("launch", "follow"), 1U) << explain_text(model.engine(), "");
+      end_mondorestore(model, success);
+      const auto end = model.arguments_of("launch", "end");
+      ASSERT_THAT(end, SizeIs(1));
+      ASSERT_EQ(end[0].contains("journal"), success);
+      if (success) {
+        EXPECT_EQ(end[0].at("journal").at("device"), each.device);
+        EXPECT_EQ(end[0].at("journal").at("below"), each.below);
+        EXPECT_EQ(end[0].at("journal").at("drives")[0].at("devno"), "8:16");
+      }
+    }
+  }
+}
+
+TEST(EngineTest, WhatBecameOfTheJournalIsALine) {
+  const std::pair<Json, const char*> cases[] = {
+      {{{"file", "/var/log/muster/journal.jsonl"}},
+       "the journal is on the restored system: /var/log/muster/journal.jsonl"},
+      {{{"why", "No space left"}}, "the journal is not on the restored system: No space left"}};
+  for (const auto& [kept, line] : cases) {
+    auto model = machine();
+    for (const auto& disk : arrangement().disks) {
+      model->plug(disk);
+    }
+    model->hold("launch", "end");
+    end_mondorestore(*model, true);
+    ASSERT_EQ(model->arguments_of("launch", "end"), std::vector<Json>({{{"then", "shell"}}}));
+    EffectDone done;
+    done.id = model->effects().back().id;
+    done.ok = true;
+    done.result = {{"journal", kept}};
+    model->send(done);
+    EXPECT_EQ(model->engine().reports().back(), line);
+  }
+}
+
 // --- snapshots
 
 std::unique_ptr<Engine> restored(const std::string& snapshot) {
@@ -578,7 +650,7 @@ const Story kStories[] = {
        model->command("wait");
        with_all_plugged(std::move(model)).swap(model);
        model->unplug("sdb");
-       model->release("launch", "follow");
+       end_mondorestore(*model, true);
        model->command("status");
        return model;
      }},

@@ -40,6 +40,12 @@ std::string level_text(int level) {
   return level == kLinearLevel ? "linear" : fmt::format("raid{}", level);
 }
 
+// An imported log may know a member but not its superblock; our own probe always tells the level.
+std::string level_text(const Json& superblock) {
+  return superblock.contains("level") ? level_text(superblock["level"].get<int>())
+                                      : std::string("level unknown");
+}
+
 bool is_running(std::string_view state) {
   return state == "clean" || state == "active" || state == "read-auto" || state == "readonly" ||
          state == "active-idle" || state == "write-pending";
@@ -69,7 +75,7 @@ std::string MdPolicy::title(const Array& array) const {
   const auto& superblock =
       array.members.empty() ? Json(Json::object()) : array.members.begin()->second.superblock;
   const auto array_name = superblock.value("name", std::string());
-  const auto level = level_text(superblock.value("level", 0));
+  const auto level = level_text(superblock);
   return array_name.empty()
              ? fmt::format("array {} ({})", array.uuid, level)
              : fmt::format("array {} ({}, {})", quote(array_name), level, array.uuid);
@@ -143,7 +149,9 @@ void MdPolicy::device(const Device& device, Context& context) {
   dirty_.insert(uuid);
   // Loading a personality takes up to half a second: it starts when the first member is seen.
   context.request("module:md_mod");
-  if (const auto module = personality(superblock->value("level", 0)); !module.empty()) {
+  if (const auto module =
+          superblock->contains("level") ? personality(superblock->at("level").get<int>()) : "";
+      !module.empty()) {
     context.request("module:" + module);
   }
   adopt(context);
@@ -218,7 +226,12 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
     }
   }
   if (reference == nullptr) {
-    verdict.why = "only spares or stale members are there";
+    const bool unknown =
+        std::any_of(array.members.begin(), array.members.end(), [](const auto& entry) {
+          return entry.second.superblock.value("role_kind", std::string()) == "unknown";
+        });
+    verdict.why = unknown ? "the slots of its members are not known"
+                          : "only spares or stale members are there";
     return verdict;
   }
   const auto kernel_name = [&](const std::string& devpath) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the corpora of the md and LVM fuzzers from tests/fixtures. Files that fuzzing found are added by hand.
+"""Makes the corpora of the md and LVM fuzzers from tests/fixtures, and of import's from tests/replay/imports. Files that fuzzing found are added by hand.
 
     make_corpus.py
 """
@@ -35,7 +35,39 @@ def save(corpus, name, data):
         f.write(data)
 
 
+IMPORTS = os.path.join(HERE, "../replay/imports")
+
+
+def blocks(name, words, most):
+    """The blocks of a log that speak of storage: enough for a fuzzer, and small."""
+    text = open(os.path.join(IMPORTS, name), encoding="utf-8").read()
+    found = [b for b in text.split("\n\n") if any(w in b for w in words)]
+    return ("\n\n".join(found[:most]) + "\n").encode()
+
+
+def imports():
+    for name in ("stack-boot-udev", "stack-hotplug-both", "disc-kernel", "stick-both"):
+        save("udevadm_monitor", name, blocks(name + ".monitor", ("SUBSYSTEM=block", "/module/"), 14))
+    for name in ("stack-boot", "levels", "lvmtypes", "disc"):
+        save("udevadm_database", name, blocks(name + ".database", ("U: block", "PCI_CLASS=1"), 14))
+    for name in ("stack-hotplug", "levels", "stick"):
+        save("umockdev_record", name, blocks(name + ".umockdev", ("SUBSYSTEM=block", "E: DRIVER=sd"), 4))
+    for scenario in ("stack-boot", "levels", "lvmtypes"):
+        report = os.path.join(IMPORTS, scenario + ".sosreport")
+        for path in ("proc/mdstat", "proc/partitions", "sos_commands/block/lsblk", "sos_commands/block/fdisk_-l_.dev.vda",
+                     "sos_commands/md/mdadm_-D_.dev.md", "sos_commands/block/udevadm_info_-a_.dev.vda"):
+            if os.path.exists(os.path.join(report, path)):
+                save("storage_seen", scenario + "." + os.path.basename(path),
+                     open(os.path.join(report, path), "rb").read())
+        for folder in ("sos_commands/lvm2", "etc/lvm/backup"):
+            for name in sorted(os.listdir(os.path.join(report, folder)) if os.path.isdir(os.path.join(report, folder))
+                               else []):
+                save("storage_seen", scenario + "." + name[:20], open(os.path.join(report, folder, name), "rb").read())
+    save("storage_seen", "levels.examine", open(os.path.join(IMPORTS, "levels.examine"), "rb").read())
+
+
 def main():
+    imports()
     for name in MD:
         size, image = load("md/" + name)
         at = [size // 65536 * 65536 - 65536, (size // 512 - 16) // 8 * 8 * 512, 0, 4096]

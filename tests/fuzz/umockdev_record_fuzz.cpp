@@ -1,0 +1,9 @@
+// The output of umockdev-record.
+#include "tests/fuzz/import_check.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace muster;
+  const auto text = fuzz::as_text(data, size);
+  fuzz::check_import(imports::read_umockdev("f", text));
+  return 0;
+}

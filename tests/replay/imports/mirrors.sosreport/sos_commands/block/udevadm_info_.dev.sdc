@@ -1,0 +1,43 @@
+P: /devices/pci0000:00/0000:00:02.0/virtio1/host0/target0:0:3/0:0:3:0/block/sdc
+M: sdc
+U: block
+T: disk
+D: b 8:32
+N: sdc
+L: 0
+S: disk/by-diskseq/4
+S: disk/by-path/pci-0000:00:02.0-scsi-0:0:3:0
+S: disk/by-id/scsi-0QEMU_VM-n1_VMn1
+Q: 4
+E: DEVPATH=/devices/pci0000:00/0000:00:02.0/virtio1/host0/target0:0:3/0:0:3:0/block/sdc
+E: DEVNAME=/dev/sdc
+E: DEVTYPE=disk
+E: DISKSEQ=4
+E: MAJOR=8
+E: MINOR=32
+E: SUBSYSTEM=block
+E: USEC_INITIALIZED=21147397
+E: ID_SCSI=1
+E: ID_VENDOR=QEMU
+E: ID_VENDOR_ENC=QEMU\x20\x20\x20\x20
+E: ID_MODEL=VM-n1
+E: ID_MODEL_ENC=VM-n1\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20
+E: ID_REVISION=2.5+
+E: ID_TYPE=disk
+E: ID_SERIAL=0QEMU_VM-n1_VMn1
+E: ID_SERIAL_SHORT=VMn1
+E: ID_SCSI_SERIAL=VMn1
+E: ID_BUS=scsi
+E: ID_PATH=pci-0000:00:02.0-scsi-0:0:3:0
+E: ID_PATH_TAG=pci-0000_00_02_0-scsi-0_0_3_0
+E: ID_FS_UUID=f1bb4690-6d0b-c932-a638-373cc1fc4ae5
+E: ID_FS_UUID_ENC=f1bb4690-6d0b-c932-a638-373cc1fc4ae5
+E: ID_FS_UUID_SUB=7925cfd9-4c2c-4a3d-e506-fcd49ff28189
+E: ID_FS_UUID_SUB_ENC=7925cfd9-4c2c-4a3d-e506-fcd49ff28189
+E: ID_FS_LABEL=any:1
+E: ID_FS_LABEL_ENC=any:1
+E: ID_FS_VERSION=1.0
+E: ID_FS_TYPE=linux_raid_member
+E: ID_FS_USAGE=raid
+E: DEVLINKS=/dev/disk/by-diskseq/4 /dev/disk/by-path/pci-0000:00:02.0-scsi-0:0:3:0 /dev/disk/by-id/scsi-0QEMU_VM-n1_VMn1
+

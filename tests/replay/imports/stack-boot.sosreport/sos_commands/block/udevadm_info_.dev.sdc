@@ -1,0 +1,47 @@
+P: /devices/pci0000:00/0000:00:1f.2/ata1/host1/target1:0:0/1:0:0:0/block/sdc
+M: sdc
+U: block
+T: disk
+D: b 8:32
+N: sdc
+L: 0
+S: disk/by-path/pci-0000:00:1f.2-ata-1
+S: disk/by-path/pci-0000:00:1f.2-ata-1.0
+S: disk/by-id/ata-QEMU_HARDDISK_VMa2
+S: disk/by-diskseq/6
+Q: 6
+E: DEVPATH=/devices/pci0000:00/0000:00:1f.2/ata1/host1/target1:0:0/1:0:0:0/block/sdc
+E: DEVNAME=/dev/sdc
+E: DEVTYPE=disk
+E: DISKSEQ=6
+E: MAJOR=8
+E: MINOR=32
+E: SUBSYSTEM=block
+E: USEC_INITIALIZED=24490453
+E: ID_ATA=1
+E: ID_TYPE=disk
+E: ID_BUS=ata
+E: ID_MODEL=QEMU_HARDDISK
+E: ID_MODEL_ENC=QEMU\x20HARDDISK\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20
+E: ID_REVISION=2.5+
+E: ID_SERIAL=QEMU_HARDDISK_VMa2
+E: ID_SERIAL_SHORT=VMa2
+E: ID_ATA_WRITE_CACHE=1
+E: ID_ATA_WRITE_CACHE_ENABLED=1
+E: ID_ATA_FEATURE_SET_SMART=1
+E: ID_ATA_FEATURE_SET_SMART_ENABLED=1
+E: ID_ATA_SATA=1
+E: ID_PATH=pci-0000:00:1f.2-ata-1.0
+E: ID_PATH_TAG=pci-0000_00_1f_2-ata-1_0
+E: ID_PATH_ATA_COMPAT=pci-0000:00:1f.2-ata-1
+E: ID_FS_UUID=f0d77917-669b-4c72-417c-a4be28e74521
+E: ID_FS_UUID_ENC=f0d77917-669b-4c72-417c-a4be28e74521
+E: ID_FS_UUID_SUB=54cfb8ec-39c3-6a98-9af5-26d56dbaa1b4
+E: ID_FS_UUID_SUB_ENC=54cfb8ec-39c3-6a98-9af5-26d56dbaa1b4
+E: ID_FS_LABEL=any:0
+E: ID_FS_LABEL_ENC=any:0
+E: ID_FS_VERSION=1.2
+E: ID_FS_TYPE=linux_raid_member
+E: ID_FS_USAGE=raid
+E: DEVLINKS=/dev/disk/by-path/pci-0000:00:1f.2-ata-1 /dev/disk/by-path/pci-0000:00:1f.2-ata-1.0 /dev/disk/by-id/ata-QEMU_HARDDISK_VMa2 /dev/disk/by-diskseq/6
+

@@ -15,7 +15,8 @@ constexpr std::size_t kLinesToRecognise = 4000;
 bool is_monitor_line(std::string_view line) {
   return line.starts_with("monitor will print") || line.starts_with("KERNEL[") ||
          line.starts_with("UEVENT[") ||
-         (line.starts_with("UDEV") && line.substr(4).find_first_not_of(' ') != std::string_view::npos &&
+         (line.starts_with("UDEV") &&
+          line.substr(4).find_first_not_of(' ') != std::string_view::npos &&
           line[line.find_first_not_of(' ', 4)] == '[');
 }
 
@@ -83,8 +84,9 @@ bool is_devpath(std::string_view text) {
   return text.starts_with('/') && text.size() > 1 && text.size() < 4096 && !text.ends_with('/') &&
          text.find("//") == std::string_view::npos && text.find("/../") == std::string_view::npos &&
          !text.ends_with("/..") &&
-         std::none_of(text.begin(), text.end(),
-                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+         std::none_of(
+             text.begin(), text.end(),
+             [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 Result<Format> recognise(std::string_view name, std::string_view text) {
@@ -106,7 +108,10 @@ Result<Format> recognise(std::string_view name, std::string_view text) {
       return Format::udevadm_monitor;
     }
     if (seen++ == 0) {
-      if (here.starts_with("\x1f\x8b") || here.starts_with("\xfd" "7zXZ") || here.starts_with("BZh")) {
+      if (here.starts_with("\x1f\x8b") ||
+          here.starts_with("\xfd"
+                           "7zXZ") ||
+          here.starts_with("BZh")) {
         return fail_at(name, 1, "compressed: unpack it first");
       }
       if (here.starts_with("{\"journal\"")) {

@@ -46,7 +46,8 @@ struct DeviceLog {
 // Lines of a log that are fit to be looked at. Errors: a text, or a line, that is too long; a NUL.
 class LogLines {
  public:
-  LogLines(std::string_view name, std::string_view text) : name_(name), size_(text.size()), lines_(text) {}
+  LogLines(std::string_view name, std::string_view text)
+      : name_(name), size_(text.size()), lines_(text) {}
 
   // Nothing at the end. A carriage return at the end is dropped: logs come through mail.
   [[nodiscard]] Result<std::optional<TextLine>> next();

@@ -126,8 +126,7 @@ class Reader {
       return text_of(node, name);
     }
     if (table->size() != 1 || table->begin()->first.str() != "file") {
-      throw Wrong{line_of(node),
-                  fmt::format("{} is a text, or {{file = \"PATH\"}}", quote(name))};
+      throw Wrong{line_of(node), fmt::format("{} is a text, or {{file = \"PATH\"}}", quote(name))};
     }
     auto text = read_file_(text_of(table->begin()->second, "file"));
     if (!text) {
@@ -150,8 +149,8 @@ class Reader {
 
   void facts(const toml::table& table) {
     constexpr std::array<std::string_view, 7> kKeys = {
-        "command_line", "kernel",  "muster.toml", "mondo-restore.cfg", "mountlist.txt",
-        "i-want-my-lvm", "raidtab"};
+        "command_line",  "kernel",        "muster.toml", "mondo-restore.cfg",
+        "mountlist.txt", "i-want-my-lvm", "raidtab"};
     for (const auto& [key, node] : table) {
       if (std::find(kKeys.begin(), kKeys.end(), key.str()) == kKeys.end()) {
         unknown(key.str(), node, fmt::format("{}", fmt::join(kKeys, ", ")));
@@ -262,8 +261,11 @@ class Reader {
   void medium(const std::string& of, const toml::table& table) {
     MediumAnswer& answer = answers_.media[of];
     answer.line = line_of(table);
-    answer.found = {{"archives", true}, {"number", ""},          {"serial", ""},
-                    {"not_the_last", false}, {"files", Json::object()}};
+    answer.found = {{"archives", true},
+                    {"number", ""},
+                    {"serial", ""},
+                    {"not_the_last", false},
+                    {"files", Json::object()}};
     for (const auto& [key, node] : table) {
       const std::string name(key.str());
       if (name == "archives" || name == "not_the_last") {
@@ -332,8 +334,7 @@ Result<Answers> read_answers(std::string_view name, std::string_view text,
   } catch (const Wrong& wrong) {
     return fail_at(name, static_cast<std::size_t>(wrong.line), wrong.why);
   } catch (const toml::parse_error& error) {
-    return fail_at(name, error.source().begin.line,
-                   valid_text(error.description(), false));
+    return fail_at(name, error.source().begin.line, valid_text(error.description(), false));
   } catch (const std::exception& error) {
     return fail(Errc::invalid, fmt::format("{}: {}", name, valid_text(error.what(), false)));
   }

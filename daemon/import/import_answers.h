@@ -20,8 +20,8 @@ struct DeviceAnswer {
   bool used = false;
   std::optional<std::uint64_t> size;  // bytes
   bool holds_nothing = false;
-  Properties properties;              // as udev would have them: ID_FS_TYPE ...
-  Json md = Json::object();           // fields of md_superblock_json.h
+  Properties properties;     // as udev would have them: ID_FS_TYPE ...
+  Json md = Json::object();  // fields of md_superblock_json.h
 };
 
 struct MediumAnswer {
@@ -37,9 +37,9 @@ struct MediumAnswer {
 struct Answers {
   std::string name;  // of the file; empty: there is none
   Json facts = Json::object();
-  std::map<std::string, DeviceAnswer> devices;  // "/dev/sdb"
-  std::map<std::string, MediumAnswer> media;    // "/dev/sr0"
-  std::vector<std::string> group_texts;         // of volume groups
+  std::map<std::string, DeviceAnswer> devices;              // "/dev/sdb"
+  std::map<std::string, MediumAnswer> media;                // "/dev/sr0"
+  std::vector<std::string> group_texts;                     // of volume groups
   std::map<std::string, std::vector<std::string>> aliases;  // to modules
   std::set<std::string> missing_modules;
 };

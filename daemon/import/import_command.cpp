@@ -1,6 +1,8 @@
 #include "daemon/import/import_command.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -9,9 +11,6 @@
 #include "daemon/facts.h"
 #include "daemon/fd.h"
 #include "daemon/root.h"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace muster::imports {
 namespace {
@@ -99,13 +98,15 @@ Result<std::vector<std::string>> run_import(const ImportRequest& request, const 
 
 void add_import(CLI::App& app, Play play, int& exit_status) {
   auto request = std::make_shared<ImportRequest>();
-  CLI::App* command = app.add_subcommand(
-      "import", "Make a recording of what another system's tools wrote down");
-  command->add_option("FILE", request->paths,
-                      "udevadm monitor, udevadm info --export-db, umockdev-record, or the directory "
-                      "of a sosreport; with it mdadm --examine, /etc/lvm/backup/VG, fdisk -l")
+  CLI::App* command =
+      app.add_subcommand("import", "Make a recording of what another system's tools wrote down");
+  command
+      ->add_option("FILE", request->paths,
+                   "udevadm monitor, udevadm info --export-db, umockdev-record, or the directory "
+                   "of a sosreport; with it mdadm --examine, /etc/lvm/backup/VG, fdisk -l")
       ->required();
-  command->add_option("--answers", request->answers, "what the log cannot tell (TOML; see IMPORT.md)");
+  command->add_option("--answers", request->answers,
+                      "what the log cannot tell (TOML; see IMPORT.md)");
   command->add_option("--rules", request->rules, "directories of rules instead of those that ship");
   command->add_option("-o,--output", request->output, "the journal to write; - for standard output")
       ->required();

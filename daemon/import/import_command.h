@@ -19,9 +19,9 @@ using Play = std::function<replay::Segment(const replay::Hardware&)>;
 
 struct ImportRequest {
   std::vector<std::string> paths;
-  std::string answers;              // path; empty: none
-  std::string output;               // path; "-": standard output
-  std::vector<std::string> rules;   // directories; empty: the rules that ship
+  std::string answers;             // path; empty: none
+  std::string output;              // path; "-": standard output
+  std::vector<std::string> rules;  // directories; empty: the rules that ship
 };
 
 // Writes the journal; the answer is what to say about it, a line each. Files that the answers name

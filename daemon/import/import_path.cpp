@@ -57,9 +57,8 @@ class Inputs {
 
   // What a monitor heard, in the order of its times.
   void settle() {
-    std::stable_sort(
-        log.records.begin(), log.records.end(),
-        [](const LogRecord& a, const LogRecord& b) { return a.time < b.time; });
+    std::stable_sort(log.records.begin(), log.records.end(),
+                     [](const LogRecord& a, const LogRecord& b) { return a.time < b.time; });
   }
 
   DeviceLog log;

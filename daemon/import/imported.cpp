@@ -29,9 +29,10 @@ constexpr const char* kUnknownSize = "unknown";
 
 // Modules that muster asks for by name. Whether a rescue image holds them is no matter of the log;
 // the image builder puts them in.
-constexpr std::array kAskedForByName = {
-    "md_mod", "linear", "raid0", "raid1", "raid10", "raid456", "dm_mod", "dm-raid", "dm-thin-pool",
-    "dm-cache", "dm-mirror", "dm-snapshot", "isofs", "udf", "sr_mod", "loop"};
+constexpr std::array kAskedForByName = {"md_mod",       "linear",   "raid0",     "raid1",
+                                        "raid10",       "raid456",  "dm_mod",    "dm-raid",
+                                        "dm-thin-pool", "dm-cache", "dm-mirror", "dm-snapshot",
+                                        "isofs",        "udf",      "sr_mod",    "loop"};
 
 std::string_view property(const DeviceEvent& event, std::string_view name) {
   const auto it = event.properties.find(name);
@@ -54,8 +55,8 @@ bool is_below(std::string_view devpath, std::string_view above) {
 // What udevd's rules add to the kernel's own properties; a rescue boot has no udevd.
 bool is_of_udev(std::string_view name) {
   constexpr std::array<std::string_view, 16> kPrefixes = {
-      "ID_",     "UDISKS_", "SYSTEMD_", "DM_",   "MD_",       "LVM_",         "SCSI_",     "MPATH",
-      "UDEV_",   "DEVLINKS", "TAGS",    "USEC_", "CURRENT_TAGS", "COMPAT_", "SYNTH_", "."};
+      "ID_",   "UDISKS_",  "SYSTEMD_", "DM_",   "MD_",          "LVM_",    "SCSI_",  "MPATH",
+      "UDEV_", "DEVLINKS", "TAGS",     "USEC_", "CURRENT_TAGS", "COMPAT_", "SYNTH_", "."};
   return name != "DM_COOKIE" &&
          std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
@@ -122,7 +123,7 @@ std::string resolved(std::string_view directory, std::string_view target) {
 }
 
 Json module_entry(const std::string& name, bool live) {
-  Json entry = {{"name", name},          {"options", ""}, {"needs", Json::array()},
+  Json entry = {{"name", name},           {"options", ""}, {"needs", Json::array()},
                 {"wants", Json::array()}, {"soft", false}, {"install", ""}};
   entry["state"] = live ? "live" : "absent";
   return entry;
@@ -375,8 +376,7 @@ class Builder {
           names.insert(link.substr(7));
         }
       }
-      return names.empty() ? std::nullopt
-                           : std::optional(fmt::format("{}", fmt::join(names, " ")));
+      return names.empty() ? std::nullopt : std::optional(fmt::format("{}", fmt::join(names, " ")));
     }
     if (name.starts_with("device/") && property(record.event, "DEVTYPE") != "partition") {
       if (auto below = recorded_attribute(device_below(record), name.substr(7))) {
@@ -540,9 +540,10 @@ class Builder {
         const auto later = hardware_.contents.upper_bound(key);
         tell(key.second == 0 && later != hardware_.contents.end() && later->first.first == key.first
                  ? fmt::format("{}: what it held before its medium changed", kernel_of(key.first))
-                 : fmt::format("{}: what it holds ([device.\"/dev/{}\"] properties = ..., or holds = "
-                               "\"nothing\")",
-                               kernel_of(key.first), kernel_of(key.first)));
+                 : fmt::format(
+                       "{}: what it holds ([device.\"/dev/{}\"] properties = ..., or holds = "
+                       "\"nothing\")",
+                       kernel_of(key.first), kernel_of(key.first)));
       }
     }
   }
@@ -552,8 +553,7 @@ class Builder {
            log_.format != Format::udevadm_monitor;
   }
 
-  Outcome probe_of(const DeviceEvent& event, std::uint64_t generation,
-                   const DeviceAnswer* answer) {
+  Outcome probe_of(const DeviceEvent& event, std::uint64_t generation, const DeviceAnswer* answer) {
     Outcome outcome;
     Json properties = Json::object();
     for (const auto& [name, value] : event.properties) {
@@ -582,14 +582,13 @@ class Builder {
     }
     const auto it = last_.find(event.devpath);
     const auto sectors = it == last_.end() ? std::nullopt : whole_number(size_of(*it->second));
-    outcome.result = {{"diskseq", generation},
-                      {"size", sectors.value_or(0) < (std::uint64_t{1} << 54)
-                                   ? sectors.value_or(0) * 512
-                                   : 0},
-                      {"properties", std::move(properties)},
-                      {"details", std::move(details)}};
+    outcome.result = {
+        {"diskseq", generation},
+        {"size", sectors.value_or(0) < (std::uint64_t{1} << 54) ? sectors.value_or(0) * 512 : 0},
+        {"properties", std::move(properties)},
+        {"details", std::move(details)}};
     if (kernel_of(event.devpath).starts_with("sr")) {
-      outcome.result["drive"] = property(event, "ID_CDROM_MEDIA") != "1"               ? "no_disc"
+      outcome.result["drive"] = property(event, "ID_CDROM_MEDIA") != "1"             ? "no_disc"
                                 : property(event, "ID_CDROM_MEDIA_STATE") == "blank" ? "blank"
                                                                                      : "data";
     }
@@ -635,9 +634,10 @@ class Builder {
                        uuid, kernel));
     }
     if (!sb.contains("level")) {
-      tell(fmt::format("array {}: its level ([device.\"...\"] md = {{level = \"raid5\", raid_disks "
-                       "= N}})",
-                       uuid));
+      tell(
+          fmt::format("array {}: its level ([device.\"...\"] md = {{level = \"raid5\", raid_disks "
+                      "= N}})",
+                      uuid));
     }
     return sb;
   }
@@ -775,9 +775,10 @@ class Builder {
     Json label = {{"pv_uuid", uuid}};
     const auto group = group_of_pv_.find(uuid);
     if (group == group_of_pv_.end()) {
-      tell(fmt::format("{}: the metadata of the volume group of PV {} ([volume_group.NAME] "
-                       "metadata = {{file = \"/etc/lvm/backup/NAME\"}})",
-                       kernel_of(event.devpath), uuid));
+      tell(
+          fmt::format("{}: the metadata of the volume group of PV {} ([volume_group.NAME] "
+                      "metadata = {{file = \"/etc/lvm/backup/NAME\"}})",
+                      kernel_of(event.devpath), uuid));
       return label;
     }
     const auto& vg = groups_[group->second];
@@ -993,9 +994,10 @@ class Builder {
     for (const auto& [vg, volumes] : seen_.volumes) {
       if (std::none_of(groups_.begin(), groups_.end(),
                        [&, name = vg](const auto& group) { return group.name == name; })) {
-        tell(fmt::format("volume group {}: where its volumes lie ({}) ([volume_group.{}] metadata = "
-                         "{{file = \"/etc/lvm/backup/{}\"}})",
-                         quote(vg), fmt::join(volumes, ", "), vg, vg));
+        tell(
+            fmt::format("volume group {}: where its volumes lie ({}) ([volume_group.{}] metadata = "
+                        "{{file = \"/etc/lvm/backup/{}\"}})",
+                        quote(vg), fmt::join(volumes, ", "), vg, vg));
       }
     }
   }
@@ -1029,8 +1031,7 @@ class Builder {
     std::set<std::string> named(kAskedForByName.begin(), kAskedForByName.end());
     for (const auto& [key, content] : hardware_.contents) {
       if (content.probe && content.probe->result["properties"].contains("ID_FS_TYPE")) {
-        named.insert("fs-" +
-                     content.probe->result["properties"]["ID_FS_TYPE"].get<std::string>());
+        named.insert("fs-" + content.probe->result["properties"]["ID_FS_TYPE"].get<std::string>());
       }
     }
     for (const auto& name : named) {
@@ -1075,8 +1076,9 @@ class Builder {
     if (!hardware_.modules.empty()) {
       tell("where the modules lie that were loaded while the log was written, and what they need");
     }
-    tell("modules that muster asks for by name (md_mod, raid456, dm_mod, isofs ...): taken as live "
-         "([modules] missing = [...])");
+    tell(
+        "modules that muster asks for by name (md_mod, raid456, dm_mod, isofs ...): taken as live "
+        "([modules] missing = [...])");
   }
 
   // A device that came after the driver of one above it was loaded needs that module.
@@ -1111,8 +1113,9 @@ class Builder {
     }
     if (seen_.command_line) {
       facts["command_line"] = *seen_.command_line;
-      tell("the command line of the rescue boot: taken as the reported system's ([facts] "
-           "command_line)");
+      tell(
+          "the command line of the rescue boot: taken as the reported system's ([facts] "
+          "command_line)");
     }
     for (const auto& [key, value] : answers_.facts.items()) {
       facts[key] = value;
@@ -1142,9 +1145,8 @@ class Builder {
       for (auto& [key, content] : hardware_.contents) {
         if (key.first == devpath) {
           found = true;
-          if (content.probe &&
-              content.probe->result["properties"].value("ID_FS_TYPE", std::string()) ==
-                  answer.filesystem) {
+          if (content.probe && content.probe->result["properties"].value(
+                                   "ID_FS_TYPE", std::string()) == answer.filesystem) {
             content.examined[replay::question(effect)] = outcome;
           }
         }
@@ -1217,9 +1219,7 @@ std::string content_text(const Content* content) {
   const Json& properties = result["properties"];
   const Json& details = result["details"];
   std::string text;
-  const auto add = [&](const std::string& word) {
-    text += (text.empty() ? "" : ", ") + word;
-  };
+  const auto add = [&](const std::string& word) { text += (text.empty() ? "" : ", ") + word; };
   if (result.contains("drive")) {
     add("drive " + result["drive"].get<std::string>());
   }
@@ -1235,8 +1235,9 @@ std::string content_text(const Content* content) {
     add(fmt::format("{} of {}, {}, {}, events {}", level_text(sb),
                     sb.contains("raid_disks") ? sb["raid_disks"].dump() : "?",
                     sb.value("uuid", std::string()),
-                    kind == "active" ? fmt::format("slot {}", sb["role"].get<int>())
-                                     : kind == "unknown" ? "slot unknown" : kind,
+                    kind == "active"    ? fmt::format("slot {}", sb["role"].get<int>())
+                    : kind == "unknown" ? "slot unknown"
+                                        : kind,
                     sb.contains("events") ? sb["events"].dump() : "unknown"));
   }
   if (details.contains("lvm")) {
@@ -1278,15 +1279,15 @@ std::string summary(const Imported& imported) {
     }
     const auto& event = part.life.front().event;
     const auto size = event.attributes.find("size");
-    text += fmt::format("{} {} at {}: {} sectors", part.is_partition() ? "partition" : "disk",
-                        kernel_of(part.devpath),
-                        part.at_start ? std::string("the start")
-                                      : fmt::format("{}.{:06} s", part.life.front().time / 1'000'000,
-                                                    part.life.front().time % 1'000'000),
-                        size == event.attributes.end() ? "unknown" : size->second.value_or("absent"));
+    text +=
+        fmt::format("{} {} at {}: {} sectors", part.is_partition() ? "partition" : "disk",
+                    kernel_of(part.devpath),
+                    part.at_start ? std::string("the start")
+                                  : fmt::format("{}.{:06} s", part.life.front().time / 1'000'000,
+                                                part.life.front().time % 1'000'000),
+                    size == event.attributes.end() ? "unknown" : size->second.value_or("absent"));
     for (const auto* name : {"serial", "device/serial", "device/vpd_pg80", "wwid", "device/wwid"}) {
-      if (const auto it = event.attributes.find(name);
-          it != event.attributes.end() && it->second) {
+      if (const auto it = event.attributes.find(name); it != event.attributes.end() && it->second) {
         text += fmt::format(", {}={}", name, *it->second);
       }
     }
@@ -1312,11 +1313,10 @@ std::string summary(const Imported& imported) {
   }
   for (const auto& [identity, built] : hardware.built) {
     const auto size = built.settled.attributes.find("size");
-    text += fmt::format("built {}: {}, {} sectors, holds {}\n", identity,
-                        kernel_of(built.settled.devpath),
-                        size == built.settled.attributes.end() ? "unknown"
-                                                               : size->second.value_or("absent"),
-                        content_text(&built.content));
+    text += fmt::format(
+        "built {}: {}, {} sectors, holds {}\n", identity, kernel_of(built.settled.devpath),
+        size == built.settled.attributes.end() ? "unknown" : size->second.value_or("absent"),
+        content_text(&built.content));
     for (std::size_t i = 0; i < built.partitions.size(); ++i) {
       text += fmt::format("  partition {}: {}\n", kernel_of(built.partitions[i].devpath),
                           content_text(&built.partition_contents[i]));

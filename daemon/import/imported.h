@@ -31,14 +31,15 @@ struct Imported {
                                              const std::vector<rules::Source>& rules);
 
 // A log of one of the three text formats.
-[[nodiscard]] Result<Imported> import_text(std::string_view name, std::string_view text,
-                                           const Answers& answers = {},
-                                           const std::vector<rules::Source>& rules = shipped_rules());
+[[nodiscard]] Result<Imported> import_text(
+    std::string_view name, std::string_view text, const Answers& answers = {},
+    const std::vector<rules::Source>& rules = shipped_rules());
 
 // Files and directories of one machine, as users have them:
 //   - a log of a text format, or the directory of an unpacked sosreport;
 //   - several logs of `udevadm monitor`, that ran side by side or one after the other;
-//   - beside a log, outputs that say what it does not: mdadm --examine or --detail, lvm2's backup of
+//   - beside a log, outputs that say what it does not: mdadm --examine or --detail, lvm2's backup
+//   of
 //     a volume group (/etc/lvm/backup/VG), fdisk -l, /proc/partitions.
 // Errors begin with the file's name.
 [[nodiscard]] Result<Imported> import_paths(

@@ -44,8 +44,8 @@ std::string kernel_name(std::string_view device) {
 // "64K", "512 K" -> bytes
 std::optional<std::uint64_t> chunk_from(std::string_view text) {
   const auto number = first_number(text);
-  const auto unit = trimmed(trimmed(text).substr(std::min(
-      trimmed(text).find_first_not_of("0123456789"), trimmed(text).size())));
+  const auto unit = trimmed(trimmed(text).substr(
+      std::min(trimmed(text).find_first_not_of("0123456789"), trimmed(text).size())));
   if (!number || *number > (std::uint64_t{1} << 40)) {
     return std::nullopt;
   }
@@ -215,8 +215,9 @@ void read_examine(const Section& section, StorageSeen& seen) {
   }
   sb["clean"] = section.get("State").starts_with("clean");
   const auto events = section.get("Events");
-  put_number(sb, "events", first_number(events.starts_with("0.") ? std::string_view(events).substr(2)
-                                                                 : std::string_view(events)));
+  put_number(sb, "events",
+             first_number(events.starts_with("0.") ? std::string_view(events).substr(2)
+                                                   : std::string_view(events)));
   sb["unusual"] = unusual_in(section);
   sb["bitmap"] = !section.get("Internal Bitmap").empty();
   Json roles = Json::array();
@@ -263,6 +264,9 @@ void read_examine(const Section& section, StorageSeen& seen) {
       sb["size_sectors"] = *level > 0 ? sb["data_size"] : Json(0);
     }
     put_number(sb, "data_offset", first_number(section.get("Data Offset")));
+    if (version == "1.0") {
+      sb.emplace("data_offset", 0);  // the data comes first; mdadm does not print it
+    }
     put_number(sb, "super_offset", first_number(section.get("Super Offset")));
     const auto role = section.get("Device Role");
     sb["role"] = -1;
@@ -294,7 +298,8 @@ bool looks_like_pv_uuid(std::string_view text) {
   }
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool dash = i == 6 || i == 11 || i == 16 || i == 21 || i == 26 || i == 31;
-    if (dash != (text[i] == '-') || (!dash && std::isalnum(static_cast<unsigned char>(text[i])) == 0)) {
+    if (dash != (text[i] == '-') ||
+        (!dash && std::isalnum(static_cast<unsigned char>(text[i])) == 0)) {
       return false;
     }
   }
@@ -333,8 +338,8 @@ std::optional<int> layout_from(std::string_view name, int level) {
   }
   if (level == 10) {
     const auto equals = name.find('=');
-    const auto copies = equals == std::string_view::npos ? std::nullopt
-                                                         : whole_number(name.substr(equals + 1));
+    const auto copies =
+        equals == std::string_view::npos ? std::nullopt : whole_number(name.substr(equals + 1));
     if (copies && *copies > 0 && *copies < 16) {
       const int n = static_cast<int>(*copies);
       const auto kind = name.substr(0, equals);
@@ -386,7 +391,8 @@ void read_mdstat(std::string_view text, StorageSeen& seen) {
       continue;
     }
     for (std::size_t i = 3; i < words.size(); ++i) {
-      if (const auto bracket = words[i].find('['); bracket != std::string_view::npos && bracket > 0) {
+      if (const auto bracket = words[i].find('[');
+          bracket != std::string_view::npos && bracket > 0) {
         seen.stands_on[std::string(words[0])].insert(std::string(words[i].substr(0, bracket)));
       }
     }
@@ -533,8 +539,8 @@ void read_attribute_walk(std::string_view text, StorageSeen& seen) {
     }
     const auto name = here.substr(here.find('{') + 1, brace - here.find('{') - 1);
     // What is no text (vpd_pg80) is shown as nothing.
-    if (device->size() < 1000 && !(name.find("vpd_pg") != std::string_view::npos &&
-                                   here.ends_with("==\"\""))) {
+    if (device->size() < 1000 &&
+        !(name.find("vpd_pg") != std::string_view::npos && here.ends_with("==\"\""))) {
       device->insert_or_assign(valid_text(name, false),
                                attribute_text(here.substr(brace + 4, here.size() - brace - 5)));
     }

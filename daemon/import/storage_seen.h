@@ -40,12 +40,12 @@ struct ArraySeen {
 };
 
 struct StorageSeen {
-  std::map<std::string, std::uint64_t> bytes;    // by kernel name: "sda1"
-  std::map<std::string, Json> superblocks;       // by device as mdadm --examine names it
-  std::map<std::string, ArraySeen> arrays;       // by device as mdadm --detail names it
-  std::map<std::string, std::set<std::string>> stands_on;  // "md0" on "sda": kernel names
-  std::vector<std::string> group_texts;          // what vgcfgbackup wrote, checked
-  std::map<std::string, std::uint64_t> areas_of_pv;  // metadata areas by UUID of the PV
+  std::map<std::string, std::uint64_t> bytes;               // by kernel name: "sda1"
+  std::map<std::string, Json> superblocks;                  // by device as mdadm --examine names it
+  std::map<std::string, ArraySeen> arrays;                  // by device as mdadm --detail names it
+  std::map<std::string, std::set<std::string>> stands_on;   // "md0" on "sda": kernel names
+  std::vector<std::string> group_texts;                     // what vgcfgbackup wrote, checked
+  std::map<std::string, std::uint64_t> areas_of_pv;         // metadata areas by UUID of the PV
   std::map<std::string, std::vector<std::string>> volumes;  // of a VG, both by name
   std::map<std::string, std::map<std::string, std::string>> attributes;  // by devpath
   std::optional<std::string> command_line;

@@ -38,7 +38,8 @@ std::string add_line(LogRecord& record, char kind, std::string_view value) {
       }
       return add_property(event, value);
     case 'N':
-      fill_in(event, "DEVNAME", value.starts_with('/') ? std::string(value) : "/dev/" + std::string(value));
+      fill_in(event, "DEVNAME",
+              value.starts_with('/') ? std::string(value) : "/dev/" + std::string(value));
       return {};
     case 'U':
       fill_in(event, "SUBSYSTEM", value);

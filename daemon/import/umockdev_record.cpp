@@ -122,7 +122,8 @@ void finish(LogRecord& record) {
     }
   }
   event.properties["DEVPATH"] = event.devpath;
-  if (const auto it = record.links.find("driver"); it != record.links.end() && text("DRIVER").empty()) {
+  if (const auto it = record.links.find("driver");
+      it != record.links.end() && text("DRIVER").empty()) {
     event.properties["DRIVER"] = it->second.substr(it->second.rfind('/') + 1);
   }
   const auto fill_in = [&](const char* property, const char* attribute) {

@@ -3,10 +3,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace muster;
-  const auto answers =
-      imports::read_answers("f", fuzz::as_text(data, size), [](const std::string& path) {
-        return Result<std::string>("text of " + path);
-      });
+  const auto answers = imports::read_answers(
+      "f", fuzz::as_text(data, size),
+      [](const std::string& path) { return Result<std::string>("text of " + path); });
   if (!answers) {
     FUZZ_CHECK(answers.error().text.starts_with("f"));
     FUZZ_CHECK(valid_text(answers.error().text, false) == answers.error().text);

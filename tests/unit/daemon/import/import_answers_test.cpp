@@ -60,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[facts]\n\"mountlist.txt\" = { file = \"m\" }\n",
               "a.toml: line 2: m: No such file or directory"},
         Wrong{"[volume_group.vg0]\nmetadata = \"vg1 {\"\n",
-              "a.toml: line 2: metadata: line 1: section vg1 is not closed"},
+              "a.toml: line 2: metadata: lvm metadata, line 1: \"vg1\" is not closed"},
         Wrong{"facts = 1\n", "a.toml: line 1: \"facts\" is a table"}));
 
 TEST(Answers, AFileThatIsNoTomlNamesItsLine) {
@@ -153,8 +153,8 @@ files = { "mondo-restore.cfg" = "backup-media-type cdr\n", "mountlist.txt" = "" 
   // As the policy asks: see question().
   Effect asked;
   asked.verb = "examine";
-  asked.arguments = {{"devno", "11:0"},  {"devpath", "/devices/x"},   {"name", "sr0"},
-                     {"diskseq", 3},     {"filesystem", "iso9660"}, {"kind", "disc"}};
+  asked.arguments = {{"devno", "11:0"}, {"devpath", "/devices/x"}, {"name", "sr0"},
+                     {"diskseq", 3},    {"filesystem", "iso9660"}, {"kind", "disc"}};
   bool found = false;
   for (const auto& [key, content] : imported->hardware.contents) {
     if (const auto it = content.examined.find(replay::question(asked));
@@ -173,19 +173,16 @@ TEST(ImportCommand, WritesWhatWasPlayedAndSaysWhatIsUnknown) {
   tree.file("/m/list", "/dev/sda1 / ext4 1\n");
   const auto output = tree.path() + "/out.jsonl";
   Json header;
-  const auto said = run_import({{kImports + "stack-boot.database"},
-                                tree.path() + "/answers.toml",
-                                output,
-                                {}},
-                               [&](const replay::Hardware& hardware) {
-                                 replay::Segment segment;
-                                 segment.header = hardware.header;
-                                 header = hardware.header;
-                                 segment.rules = hardware.rules;
-                                 segment.steps.push_back(
-                                     {2, Event{0, FactsRead{hardware.facts}}, {}});
-                                 return segment;
-                               });
+  const auto said =
+      run_import({{kImports + "stack-boot.database"}, tree.path() + "/answers.toml", output, {}},
+                 [&](const replay::Hardware& hardware) {
+                   replay::Segment segment;
+                   segment.header = hardware.header;
+                   header = hardware.header;
+                   segment.rules = hardware.rules;
+                   segment.steps.push_back({2, Event{0, FactsRead{hardware.facts}}, {}});
+                   return segment;
+                 });
   ASSERT_TRUE(said) << said.error().text;
   EXPECT_THAT(*said, Contains(HasSubstr("unknown: sda: its size")));
   const auto recording = replay::read_recording(output);

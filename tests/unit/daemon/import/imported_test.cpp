@@ -9,6 +9,8 @@
 
 #include "daemon/event_json.h"
 #include "daemon/import/sosreport.h"
+#include "daemon/replay/play.h"
+#include "daemon/replay/replay.h"
 #include "handlers/md/md_superblock_json.h"
 #include "tests/support/temp_tree.h"
 
@@ -143,8 +145,7 @@ TEST(Imported, ArraysAndMapsThatRanAreNotHardware) {
 // The examined superblock has all that the reader of a real one has: what the executor, the policy
 // and the journal need.
 TEST(Imported, WhatExamineSaysIsAWholeSuperblock) {
-  const auto imported =
-      import_paths({kImports / "levels.database", kImports / "levels.examine"});
+  const auto imported = import_paths({kImports / "levels.database", kImports / "levels.examine"});
   ASSERT_TRUE(imported) << imported.error().text;
   std::size_t members = 0;
   for (const auto& [key, content] : imported->hardware.contents) {
@@ -198,9 +199,8 @@ TEST(Imported, ExamineAndDetailAgree) {
 
 TEST(Imported, AVolumeGroupsBackupIsItsMetadata) {
   const auto without = import_paths({kImports / "stack-boot.database"});
-  const auto with =
-      import_paths({kImports / "stack-boot.database",
-                    kImports / "stack-boot.sosreport/etc/lvm/backup/vg-main"});
+  const auto with = import_paths(
+      {kImports / "stack-boot.database", kImports / "stack-boot.sosreport/etc/lvm/backup/vg-main"});
   ASSERT_TRUE(without && with) << with.error().text;
   EXPECT_FALSE(probe_of(*without, "sdd")["details"]["lvm"].contains("metadata"));
   const Json& label = probe_of(*with, "sdd")["details"]["lvm"];
@@ -265,10 +265,53 @@ TEST(Imported, TwoMonitorsThatRanSideBySideAreOneLog) {
   ASSERT_TRUE(kernel && both);
   EXPECT_TRUE(probe_of(*kernel, "sr0").is_null());
   EXPECT_EQ(probe_of(*both, "sr0")["properties"]["ID_FS_TYPE"], "iso9660");
-  const auto mixed =
-      import_paths({kImports / "disc-kernel.monitor", kImports / "disc.database"});
+  const auto mixed = import_paths({kImports / "disc-kernel.monitor", kImports / "disc.database"});
   ASSERT_FALSE(mixed);
   EXPECT_THAT(mixed.error().text, EndsWith("only logs of udevadm monitor can be put together"));
+}
+
+// The recordings that ship: see tests/replay/make_imported.
+TEST(Imported, TheShippedRecordingsReplay) {
+  std::size_t recordings = 0;
+  for (const auto& entry :
+       fs::directory_iterator(fs::path(MUSTER_SOURCE_DIR) / "tests/replay/logs/imported")) {
+    if (entry.path().extension() != ".jsonl") {
+      continue;
+    }
+    SCOPED_TRACE(entry.path().filename());
+    const auto recording = replay::read_recording(entry.path());
+    ASSERT_TRUE(recording) << recording.error().text;
+    EXPECT_TRUE(recording->segments.front().header.contains("imported"));
+    const auto replayed = replay::replay(*recording);
+    ASSERT_TRUE(replayed) << replayed.error().text;
+    EXPECT_GT(replayed->effects, 0U);
+    EXPECT_FALSE(replayed->difference)
+        << replay::difference_text(*recording, *replayed->difference);
+    ++recordings;
+  }
+  EXPECT_GE(recordings, 10U);
+}
+
+// Played on what the report tells, the arrays and volumes that it shows come up.
+TEST(Imported, ASosreportsMachineIsPutTogether) {
+  const auto imported = import_paths({kImports / "stack-boot.sosreport"});
+  ASSERT_TRUE(imported);
+  const auto played = replay::play(imported->hardware, {});
+  EXPECT_EQ(played.breach, "");
+  for (const auto* thing :
+       {"array:f0d77917:669b4c72:417ca4be:28e74521: ready",
+        "array:f1bb4690:6d0bc932:a638373c:c1fc4ae5: ready", "lv:vg-main/da-ta: ready",
+        "lv:vg-main/home--x: ready", "lv:vg-main/root: ready", "lv:vg-main/span-ning: ready"}) {
+    EXPECT_THAT(played.final_state, HasSubstr(thing));
+  }
+}
+
+// An array whose slots the log does not tell waits, and says so.
+TEST(Imported, UnknownSlotsAreSaid) {
+  const auto imported = import_paths({kImports / "stack-boot.database"});
+  ASSERT_TRUE(imported);
+  const auto played = replay::play(imported->hardware, {});
+  EXPECT_THAT(played.final_state, HasSubstr("array:f0d77917:669b4c72:417ca4be:28e74521: waiting"));
 }
 
 // --- what goes wrong
@@ -327,12 +370,11 @@ TEST(Imported, ALogThatIsCutOffLosesItsLastEventAndSaysSo) {
   const auto text = read(kImports / "stack-hotplug-kernel.monitor");
   const auto whole = read_log("f", text);
   ASSERT_TRUE(whole);
-  for (const std::size_t cut : {text.size() - 10, text.size() / 2, text.size() / 3}) {
+  for (const std::size_t cut : {text.size() - 5, text.size() / 2, text.size() / 3}) {
     const auto log = read_log("f", std::string_view(text).substr(0, cut));
     ASSERT_TRUE(log) << log.error().text;
     EXPECT_LT(log->records.size(), whole->records.size());
-    EXPECT_THAT(log->unknown,
-                ElementsAre("f: the log ends within an event, which is left out"));
+    EXPECT_THAT(log->unknown, ElementsAre("f: the log ends within an event, which is left out"));
   }
 }
 
@@ -355,8 +397,9 @@ TEST(Imported, HostileLinesAreBounded) {
 
 TEST(Imported, BadUtf8IsKeptAsText) {
   const auto imported = import_text(
-      "f", "P: /devices/a/block/sda\nE: DEVPATH=/devices/a/block/sda\nE: SUBSYSTEM=block\n"
-           "E: DEVNAME=sda\nE: DEVTYPE=disk\nE: MAJOR=8\nE: MINOR=0\nE: ID_FS_LABEL=\xff\xfe\n");
+      "f",
+      "P: /devices/a/block/sda\nE: DEVPATH=/devices/a/block/sda\nE: SUBSYSTEM=block\n"
+      "E: DEVNAME=sda\nE: DEVTYPE=disk\nE: MAJOR=8\nE: MINOR=0\nE: ID_FS_LABEL=\xff\xfe\n");
   ASSERT_TRUE(imported) << imported.error().text;
   EXPECT_EQ(probe_of(*imported, "sda")["properties"]["ID_FS_LABEL"], "\\xff\\xfe");
 }
@@ -365,10 +408,11 @@ TEST(Imported, BadUtf8IsKeptAsText) {
 
 TEST(Imported, OldUdevDatabases) {
   // udev 095 (RHEL 5): no SUBSYSTEM, no DEVPATH, names without /dev
-  const auto imported = import_text(
-      "f", "P: /devices/pci0000:00/host0/target0:0:0/0:0:0:0/block/sda\nN: sda\n"
-           "S: disk/by-id/scsi-1\nL: 0\nE: ID_SERIAL=1\nE: ID_FS_TYPE=ext3\n\n"
-           "P: /devices/platform/nothing\nL: 0\n");
+  const auto imported =
+      import_text("f",
+                  "P: /devices/pci0000:00/host0/target0:0:0/0:0:0:0/block/sda\nN: sda\n"
+                  "S: disk/by-id/scsi-1\nL: 0\nE: ID_SERIAL=1\nE: ID_FS_TYPE=ext3\n\n"
+                  "P: /devices/platform/nothing\nL: 0\n");
   ASSERT_TRUE(imported) << imported.error().text;
   EXPECT_EQ(probe_of(*imported, "sda")["properties"]["ID_FS_TYPE"], "ext3");
 }
@@ -417,7 +461,7 @@ TEST(Sosreport, NeedsItsDatabase) {
 TEST(Sosreport, ADamagedOutputIsLeftOutAndNamed) {
   testing::TempTree tree;
   tree.file("/sos_commands/devices/udevadm_info_--export-db",
-             read(kImports / "stack-boot.sosreport/sos_commands/devices/udevadm_info_--export-db"));
+            read(kImports / "stack-boot.sosreport/sos_commands/devices/udevadm_info_--export-db"));
   tree.file("/etc/lvm/backup/vg-main", "vg-main {\n\tid = \n");
   const auto imported = import_paths({tree.path()});
   ASSERT_TRUE(imported) << imported.error().text;

@@ -653,15 +653,16 @@ class Builder {
 
   // From `mdadm --detail`, else from what udevd keeps about the array's own device.
   void from_running_array(const std::string& devpath, Json& sb) const {
+    const auto uuid = sb.value("uuid", std::string());
     for (const auto& [name, array] : seen_.arrays) {
-      if (array.uuid == sb["uuid"]) {
+      if (array.uuid == uuid) {
         from_detail(devpath, array, sb);
         return;
       }
     }
     for (const auto& [path, record] : rich_) {
       const auto& event = record->event;
-      if (!is_made(path) || md_uuid_from(property(event, "MD_UUID")) != sb["uuid"]) {
+      if (!is_made(path) || md_uuid_from(property(event, "MD_UUID")) != uuid) {
         continue;
       }
       if (const auto level = level_from(property(event, "MD_LEVEL"))) {

@@ -69,7 +69,7 @@ struct EffectDone {
   Json result;        // what the handler's executor found; an object
   std::string error;  // one line, where !ok
   Errc code = Errc::io;
-  Json tools;  // the programs that were run for it: for people, no decision reads it; may be null
+  Json tools = nullptr;  // programs that were run for it: for people, no decision reads it
 };
 
 // The deadline of an effect passed; its worker was replaced. EffectDone may still come.

@@ -17,7 +17,9 @@
 #include <vector>
 
 #include "daemon/board.h"
+#include "daemon/chart/chart_command.h"
 #include "daemon/explain.h"
+#include "daemon/import/import_command.h"
 #include "daemon/json_line.h"
 #include "daemon/replay/hardware.h"
 #include "daemon/replay/play.h"
@@ -369,10 +371,18 @@ int main(int argc, char** argv) {
   explain->add_option("subject", explain_options.subject, "a device, an array, a volume ...");
   explain->add_option("--until", explain_options.until, "as for replay");
 
+  chart::add_chart(app);
+  int import_status = kSame;
+  imports::add_import(
+      app, [](const Hardware& hardware) { return play(hardware, {}).segment; }, import_status);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kSame : kUnusable;
   }
-  return replay->parsed() ? run_replay(replay_options) : run_explain(explain_options);
+  if (replay->parsed()) {
+    return run_replay(replay_options);
+  }
+  return explain->parsed() ? run_explain(explain_options) : import_status;
 }

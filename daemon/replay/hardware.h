@@ -82,7 +82,7 @@ struct Hardware {
   std::vector<Command> commands;  // that decided something, in order
   std::set<std::string> timers;   // that came due
 
-  // Devices without which nothing would have been different are left out (see relevant()).
+  // Devices that no effect was about, and that nothing which counts is below of, are no parts.
   std::size_t left_out = 0;
 };
 

@@ -385,11 +385,7 @@ EventBody Machine::receive() {
     return body;
   }
   if (event->action != Action::remove) {
-    if (device != nullptr) {
-      event->attributes = device->attributes;
-    } else if (const auto subsystem = event->subsystem; !subsystem.empty()) {
-      event->attributes.clear();
-    }
+    event->attributes = device == nullptr ? Attributes() : device->attributes;
   }
   return body;
 }

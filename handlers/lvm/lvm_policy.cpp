@@ -201,6 +201,11 @@ void LvmPolicy::adopt(const Device& device, Context& context) {
   context.touch();
 }
 
+// Nothing of it is there or on its way: what was made and is not announced yet counts.
+bool LvmPolicy::is_idle(const Lv& lv) {
+  return lv.devpath.empty() && lv.activating == 0 && lv.removing == 0 && lv.made_with.empty();
+}
+
 // The copy with the highest seqno speaks for the group; LVs follow it.
 void LvmPolicy::refresh(const std::string& vg_uuid, Context& context) {
   auto& group = groups_[vg_uuid];
@@ -222,10 +227,8 @@ void LvmPolicy::refresh(const std::string& vg_uuid, Context& context) {
   group.text_error.clear();
   if (!text) {
     // No PV with metadata is left. What runs stays known until it is taken down.
-    if (std::all_of(group.lvs.begin(), group.lvs.end(), [](const auto& entry) {
-          return entry.second.devpath.empty() && entry.second.activating == 0 &&
-                 entry.second.removing == 0;
-        })) {
+    if (std::all_of(group.lvs.begin(), group.lvs.end(),
+                    [](const auto& entry) { return is_idle(entry.second); })) {
       for (const auto& [lv_name, lv] : group.lvs) {
         if (group.metadata) {
           context.withdraw(thing_id(*group.metadata, lv_name));
@@ -617,8 +620,7 @@ void LvmPolicy::decide(Context& context) {
     }
     for (const auto& lv_name : volumes) {
       auto& lv = group.lvs.at(lv_name);
-      const bool idle = lv.devpath.empty() && lv.activating == 0 && lv.removing == 0;
-      if (idle && !dm_devices_.contains(lv.dm_uuid) && !group.metadata->find_lv(lv_name)) {
+      if (is_idle(lv) && !dm_devices_.contains(lv.dm_uuid) && !group.metadata->find_lv(lv_name)) {
         context.withdraw(thing_id(*group.metadata, lv_name));
         group.lvs.erase(lv_name);
         continue;

@@ -80,6 +80,7 @@ class LvmPolicy final : public Policy {
   [[nodiscard]] const Device* pv_device(const Group& group, const PhysicalVolume& pv,
                                         const World& world, std::string* why,
                                         std::vector<std::string>* needs) const;
+  [[nodiscard]] static bool is_idle(const Lv& lv);
   void adopt(const Device& device, Context& context);
   void forget_map(const std::string& devpath, std::string_view unless);
 

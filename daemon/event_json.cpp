@@ -116,6 +116,9 @@ EventBody body_from_json(const Json& json) {
     return e;
   }
   if (kind == "facts") {
+    if (!json.at("facts").is_object()) {
+      throw std::invalid_argument("its facts are no object");
+    }
     return FactsRead{json.at("facts")};
   }
   if (kind == "scan_done") {

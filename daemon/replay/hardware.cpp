@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daemon/json_line.h"
+#include "daemon/plan.h"
 
 namespace muster::replay {
 namespace {
@@ -95,6 +96,12 @@ class Collector {
     if (hardware_.facts.is_null()) {
       return fail(Errc::invalid,
                   fmt::format("line {}: the segment begins without facts", segment_.line));
+    }
+    try {
+      static_cast<void>(make_plan(hardware_.facts, Json()));
+    } catch (const Json::exception& e) {
+      return fail(Errc::invalid, fmt::format("line {}: the segment's facts make no plan: {}",
+                                             segment_.line, e.what()));
     }
     find_parents();
     find_modules();

@@ -544,8 +544,11 @@ Outcome Machine::resolve(const Effect& effect) {
     return outcome;
   }
   for (auto& module : outcome.result["modules"]) {
+    if (!module.is_object()) {
+      continue;
+    }
     const auto name = text_of(module, "name");
-    if (module.is_object() && module.contains("needs") && module["needs"].is_array()) {
+    if (module.contains("needs") && module["needs"].is_array()) {
       for (const auto& need : module["needs"]) {
         if (need.is_string()) {
           needs_of_module_[name].insert(need.get<std::string>());
@@ -869,7 +872,7 @@ Outcome Machine::activate(const Effect& effect) {
       last = &device;
     }
   }
-  if (last != nullptr) {
+  if (last != nullptr && outcome.result.is_object()) {
     outcome.result["kernel"] = last->kernel;
     outcome.result["devno"] = last->devno->text();
   }

@@ -40,7 +40,9 @@ bool names_are_free(const Hardware& hardware) {
     return hardware.commands.empty();
   }
   for (const auto* file : {"mountlist.txt", "mondo-restore.cfg", "command_line", "muster.toml"}) {
-    if (names_a_disk(hardware.facts.value(file, std::string()))) {
+    const auto fact = hardware.facts.find(file);
+    if (fact != hardware.facts.end() && fact->is_string() &&
+        names_a_disk(fact->get<std::string>())) {
       return false;
     }
   }

@@ -187,7 +187,7 @@ Result<std::optional<Superblock>> parse_0_90(Bytes b, uint64_t device_bytes) {
   const uint32_t state = w[33];
   sb.events = w.pair(39);
   sb.layout = static_cast<int32_t>(w[64]);
-  sb.chunk_sectors = w[65] / kSectorBytes;
+  sb.chunk_sectors = static_cast<uint32_t>(w[65] / kSectorBytes);
   sb.super_offset = offset_0_90(device_bytes) / kSectorBytes;
   sb.data_sectors = sb.super_offset;
 

@@ -196,8 +196,9 @@ TEST(UeventMonitor, WhatAnotherProcessSendsIsNoEvent) {
   socklen_t length = sizeof theirs;
   ASSERT_EQ(::getsockname((*monitor)->fd(), reinterpret_cast<sockaddr*>(&theirs), &length), 0);
   const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT));
-  constexpr std::string_view kForged(
-      "add@/devices/forged\0ACTION=add\0DEVPATH=/devices/forged\0SUBSYSTEM=block\0SEQNUM=1\0", 82);
+  using namespace std::string_view_literals;
+  constexpr auto kForged =
+      "add@/devices/forged\0ACTION=add\0DEVPATH=/devices/forged\0SUBSYSTEM=block\0SEQNUM=1\0"sv;
   theirs.nl_groups = 0;
   ASSERT_EQ(::sendto(socket.get(), kForged.data(), kForged.size(), 0,
                      reinterpret_cast<const sockaddr*>(&theirs), length),

@@ -106,7 +106,7 @@ esac
       r"(EVENT text=ended|STATE text=) generation=2 console=free phase=exited token=tok \(exited with status 3, result 16384\)",
       r"ALREADY .*phase=exited token=tok", r"LAUNCHED .*token=fourth", r"token=fourth \(exited with status 1, no result",
       r"ALREADY .*token=fourth",
-      r"LAUNCHED .*token=sixth", r"STATE .*phase=failed token=sixth \(could not be executed: No such file"],
+      r"LAUNCHED .*token=sixth", r"(EVENT|STATE) .*phase=failed token=sixth \(could not be executed: No such file"],
                    keys=[(r"REFUSED text=the console", "typed\r")]),
 
     "result-while-musterd-is-dead": Case("""

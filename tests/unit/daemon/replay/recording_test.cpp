@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -21,7 +22,8 @@ constexpr const char* kFacts = R"({"event":"facts","facts":{},"t":1})";
 
 class File {
  public:
-  explicit File(const std::string& text) : path_(::testing::TempDir() + "recording_test.jsonl") {
+  explicit File(const std::string& text)
+      : path_(fmt::format("{}recording_test.{}.jsonl", ::testing::TempDir(), ::getpid())) {
     std::ofstream(path_, std::ios::binary) << text;
   }
   ~File() { ::remove(path_.c_str()); }

@@ -73,8 +73,9 @@ class Reader {
  public:
   explicit Reader(History& history) : h_(history) {}
 
+  // What was under way goes on: a segment begins where the file before it had grown too long.
   void begin_segment(bool first, Micros time) {
-    effects_.clear();
+    fresh_ = true;
     if (!first) {
       h_.segments.push_back(sane(time));
     }
@@ -127,7 +128,8 @@ class Reader {
   }
   void sent(const Effect& effect, ActId trigger);
   void resolved(const std::string& alias, const Json& result);
-  void note_device(const DeviceEvent& event, const World& world);
+  void note_known(const DeviceEvent* event, const World& world);
+  void note_device(const std::string& devpath, const World& world);
   void note_signature(const std::string& devpath, const World& world);
   void note_things(const World& world, ActId trigger);
 
@@ -140,6 +142,7 @@ class Reader {
   std::map<std::string, ActId, std::less<>> reads_;  // sysfs of one device, under way
   std::optional<ActId> scan_;
   std::size_t living_ = 0;
+  bool fresh_ = true;  // the first step of a segment
 };
 
 ActId Reader::on(const DeviceEvent& event) {
@@ -303,12 +306,28 @@ void Reader::sent(const Effect& effect, ActId trigger) {
   }
 }
 
-void Reader::note_device(const DeviceEvent& event, const World& world) {
-  const Device* device = world.find(event.devpath);
+// What a snapshot brought along: there before the first event.
+void Reader::note_known(const DeviceEvent* event, const World& world) {
+  for (const Device* device : world.devices_sorted()) {
+    if ((event != nullptr && event->devpath == device->devpath) ||
+        h_.devices.contains(device->devpath)) {
+      continue;
+    }
+    auto& seen = h_.devices[device->devpath];
+    seen.kernel = device->kernel;
+    seen.subsystem = device->subsystem;
+    seen.there = true;
+    note_device(device->devpath, world);
+    note_signature(device->devpath, world);
+  }
+}
+
+void Reader::note_device(const std::string& devpath, const World& world) {
+  const Device* device = world.find(devpath);
   if (device == nullptr) {
     return;
   }
-  auto& seen = h_.devices[event.devpath];
+  auto& seen = h_.devices[devpath];
   if (const auto alias = device->property("MODALIAS"); !alias.empty()) {
     seen.modalias = alias;
   }
@@ -406,8 +425,12 @@ void Reader::step(const replay::Step& step, const Engine* engine) {
   if (engine == nullptr) {
     return;
   }
-  if (const auto* event = std::get_if<DeviceEvent>(&step.event.body)) {
-    note_device(*event, engine->world());
+  const auto* event = std::get_if<DeviceEvent>(&step.event.body);
+  if (std::exchange(fresh_, false)) {
+    note_known(event, engine->world());
+  }
+  if (event != nullptr) {
+    note_device(event->devpath, engine->world());
   } else if (h_.acts[trigger].handler == "probe") {
     note_signature(h_.acts[trigger].devpath, engine->world());
   }

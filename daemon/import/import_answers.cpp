@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <stdexcept>
@@ -55,6 +56,43 @@ std::string clean(std::string_view text) {
     result += line->terminated ? "\n" : "";
   }
   return result;
+}
+
+// The line of the first character beyond ASCII that stands outside strings and comments; 0: there
+// is none. toml++ 3.3.0 takes such a one for unreachable (is_non_ascii_horizontal_whitespace):
+// undefined behaviour. What is malformed in another way, it finds before its strings and ours
+// differ.
+std::size_t foreign_character(std::string_view text) {
+  std::size_t line = 1;
+  std::string_view closing;  // of the string that we are in
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\n') {
+      ++line;
+      if (closing.size() == 1) {
+        closing = {};
+      }
+    } else if (!closing.empty()) {
+      if (c == '\\' && closing.front() == '"' && i + 1 < text.size() && text[i + 1] != '\n') {
+        ++i;
+      } else if (text.substr(i).starts_with(closing)) {
+        i += closing.size() - 1;
+        closing = {};
+      }
+    } else if (c == '#') {
+      i = std::min(text.find('\n', i), text.size()) - 1;
+    } else if (c == '"' || c == '\'') {
+      closing = c == '"' ? "\"\"\"" : "\'\'\'";
+      if (text.substr(i).starts_with(closing)) {
+        i += 2;
+      } else {
+        closing = closing.substr(0, 1);
+      }
+    } else if (static_cast<unsigned char>(c) >= 0x80) {
+      return line;
+    }
+  }
+  return 0;
 }
 
 class Reader {
@@ -326,6 +364,9 @@ Result<Answers> read_answers(std::string_view name, std::string_view text,
       return fail_at(name, static_cast<std::size_t>(line->number),
                      fmt::format("longer than {} characters", kMaxAnswersLine));
     }
+  }
+  if (const auto line = foreign_character(text); line != 0) {
+    return fail_at(name, line, "a character beyond ASCII outside quotes");
   }
   try {
     auto answers = Reader(read_file).read(toml::parse(text, std::string(name)));

@@ -98,14 +98,17 @@ std::vector<Section> sections_of(std::string_view text) {
     const auto here = trimmed(line->text);
     if (const auto colon = line->text.find(" : "); colon != std::string_view::npos) {
       if (section.pairs.size() < kMaxEntries) {
-        section.pairs.emplace_back(trimmed(line->text.substr(0, colon)),
+        section.pairs.emplace_back(valid_text(trimmed(line->text.substr(0, colon)), false),
                                    valid_text(trimmed(line->text.substr(colon + 3)), false));
       }
       continue;
     }
     const auto words = split_words(here, 12);
     if (words.size() >= 5 && section.rows.size() < kMaxEntries) {
-      section.rows.emplace_back(words.begin(), words.end());
+      auto& row = section.rows.emplace_back();
+      for (const auto word : words) {
+        row.push_back(valid_text(word, false));
+      }
     }
   }
   return sections;
@@ -510,10 +513,11 @@ void read_lvs(std::string_view text, StorageSeen& seen) {
     const bool hidden = words[0].starts_with('[');
     if (table && line->text.starts_with("  ") && !hidden && !words[0].ends_with(':') &&
         words[2].size() >= 10 && seen.volumes.size() < kMaxEntries) {
-      auto& volumes = seen.volumes[std::string(words[1])];
+      const auto volume = valid_text(words[0], false);
+      auto& volumes = seen.volumes[valid_text(words[1], false)];
       if (volumes.size() < kMaxEntries &&
-          std::find(volumes.begin(), volumes.end(), words[0]) == volumes.end()) {
-        volumes.emplace_back(words[0]);
+          std::find(volumes.begin(), volumes.end(), volume) == volumes.end()) {
+        volumes.push_back(volume);
       }
     }
   }

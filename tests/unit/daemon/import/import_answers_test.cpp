@@ -61,6 +61,9 @@ INSTANTIATE_TEST_SUITE_P(
               "a.toml: line 2: m: No such file or directory"},
         Wrong{"[volume_group.vg0]\nmetadata = \"vg1 {\"\n",
               "a.toml: line 2: metadata: lvm metadata, line 1: \"vg1\" is not closed"},
+        Wrong{"\xc9\x9d = 1\n", "a.toml: line 1: a character beyond ASCII outside quotes"},
+        Wrong{"[facts]\nkernel = \"\"\"\n\xc3\xa9\n\"\"\" \xc3\xa9\n",
+              "a.toml: line 4: a character beyond ASCII outside quotes"},
         Wrong{"facts = 1\n", "a.toml: line 1: \"facts\" is a table"}));
 
 TEST(Answers, AFileThatIsNoTomlNamesItsLine) {
@@ -120,6 +123,15 @@ holds = "nothing"
   EXPECT_EQ(probe_of(*imported, "vda")["properties"], Json::object());
   EXPECT_EQ(imported->hardware.facts["mountlist.txt"], "/dev/sda1 / ext4 1000\n");
   EXPECT_TRUE(imported->hardware.aliases.at("raid456").at(0).result["modules"].empty());
+}
+
+TEST(Answers, TextsMayHoldAnyCharacter) {
+  const auto answers = answers_of(
+      "# \xc3\xa9\n[facts]\nkernel = \"\xc3\xa9 \\\" \xc3\xa9\"\n\"muster.toml\" = '''\n\xc3\xa9 ' "
+      "\"\n'''\n");
+  ASSERT_TRUE(answers) << answers.error().text;
+  EXPECT_EQ(answers->facts["kernel"], "\xc3\xa9 \" \xc3\xa9");
+  EXPECT_EQ(answers->facts["muster.toml"], "\xc3\xa9 ' \"\n");
 }
 
 TEST(Answers, ASlotThatTheArrayDoesNotHaveStaysUnknown) {

@@ -185,6 +185,7 @@ TEST(Imported, ExamineAndDetailAgree) {
     const Json& b = other->second.probe->result["details"]["md"];
     for (const auto* field : {"uuid", "level", "raid_disks", "role", "role_kind", "roles", "events",
                               "version", "clean", "unusual"}) {
+      ASSERT_TRUE(a.contains(field) && b.contains(field)) << key.first << " " << field;
       EXPECT_EQ(a[field], b[field]) << key.first << " " << field;
     }
     for (const auto* field : {"layout", "chunk", "size_sectors"}) {
@@ -402,6 +403,17 @@ TEST(Imported, BadUtf8IsKeptAsText) {
       "E: DEVNAME=sda\nE: DEVTYPE=disk\nE: MAJOR=8\nE: MINOR=0\nE: ID_FS_LABEL=\xff\xfe\n");
   ASSERT_TRUE(imported) << imported.error().text;
   EXPECT_EQ(probe_of(*imported, "sda")["properties"]["ID_FS_LABEL"], "\\xff\\xfe");
+}
+
+TEST(Imported, WhatToolsSaidIsKeptAsTextToo) {
+  StorageSeen seen;
+  read_lvs("  LV   VG   Attr       LSize\n  a\xff   v\xaf  -wi-a----- 4.00m\n", seen);
+  EXPECT_THAT(seen.volumes, ::testing::Contains(::testing::Pair("v\\xaf", ElementsAre("a\\xff"))));
+  read_mdadm(
+      "/dev/md0:\n Raid Level : raid1\n UUID : f0d77917:669b4c72:417ca4be:28e74521\n"
+      "  0 8 0 0 active\xff /dev/sda\n",
+      seen);
+  EXPECT_EQ(seen.arrays.at("/dev/md0").members.at("/dev/sda").state, "active\\xff");
 }
 
 // --- old formats

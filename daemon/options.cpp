@@ -11,31 +11,11 @@
 #include <limits>
 #include <map>
 #include <set>
-#include <stdexcept>
 #include <utility>
 
 #include "daemon/quote.h"
 #include "daemon/text_lines.h"
-
-// Headers only, and only here: its tables and exceptions stay in this file.
-//
-// In toml++ 3.3.0 some malformed headers ("[=]") violate the parser's own assertions: an abort in a
-// debug build and undefined behaviour in a release, where they become assumptions. So its
-// assertions are on in every build, and throw.
-namespace muster {
-constexpr void require_in_toml(bool holds) {
-  if (!holds) {
-    throw std::logic_error("malformed line");
-  }
-}
-}  // namespace muster
-#pragma push_macro("NDEBUG")
-#undef NDEBUG
-#define TOML_ASSERT(expression) ::muster::require_in_toml(static_cast<bool>(expression))
-#define TOML_ENABLE_FORMATTERS 0
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-#pragma pop_macro("NDEBUG")
+#include "daemon/toml.h"
 
 namespace muster {
 
@@ -311,9 +291,14 @@ class Reader {
       int line = 0;
       int column = 0;
       try {
-        const toml::table table = toml::parse(text, file_);
-        walk(table, {});
-        return;
+        if (const auto foreign = foreign_character_in_toml(text); foreign != 0) {
+          message = kForeignCharacter;
+          line = static_cast<int>(foreign);
+        } else {
+          const toml::table table = toml::parse(text, file_);
+          walk(table, {});
+          return;
+        }
       } catch (const toml::parse_error& error) {
         message = error.description();
         line = static_cast<int>(error.source().begin.line);

@@ -12,23 +12,8 @@
 #include "daemon/quote.h"
 #include "daemon/root.h"
 #include "daemon/text_lines.h"
+#include "daemon/toml.h"
 #include "handlers/lvm/lvm_metadata.h"
-
-// As in options.cpp: toml++'s own assertions are on in every build, and throw.
-namespace muster {
-constexpr void require_in_answers(bool holds) {
-  if (!holds) {
-    throw std::logic_error("malformed line");
-  }
-}
-}  // namespace muster
-#pragma push_macro("NDEBUG")
-#undef NDEBUG
-#define TOML_ASSERT(expression) ::muster::require_in_answers(static_cast<bool>(expression))
-#define TOML_ENABLE_FORMATTERS 0
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-#pragma pop_macro("NDEBUG")
 
 namespace muster::imports {
 namespace {
@@ -56,43 +41,6 @@ std::string clean(std::string_view text) {
     result += line->terminated ? "\n" : "";
   }
   return result;
-}
-
-// The line of the first character beyond ASCII that stands outside strings and comments; 0: there
-// is none. toml++ 3.3.0 takes such a one for unreachable (is_non_ascii_horizontal_whitespace):
-// undefined behaviour. What is malformed in another way, it finds before its strings and ours
-// differ.
-std::size_t foreign_character(std::string_view text) {
-  std::size_t line = 1;
-  std::string_view closing;  // of the string that we are in
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '\n') {
-      ++line;
-      if (closing.size() == 1) {
-        closing = {};
-      }
-    } else if (!closing.empty()) {
-      if (c == '\\' && closing.front() == '"' && i + 1 < text.size() && text[i + 1] != '\n') {
-        ++i;
-      } else if (text.substr(i).starts_with(closing)) {
-        i += closing.size() - 1;
-        closing = {};
-      }
-    } else if (c == '#') {
-      i = std::min(text.find('\n', i), text.size()) - 1;
-    } else if (c == '"' || c == '\'') {
-      closing = c == '"' ? "\"\"\"" : "\'\'\'";
-      if (text.substr(i).starts_with(closing)) {
-        i += 2;
-      } else {
-        closing = closing.substr(0, 1);
-      }
-    } else if (static_cast<unsigned char>(c) >= 0x80) {
-      return line;
-    }
-  }
-  return 0;
 }
 
 class Reader {
@@ -365,8 +313,8 @@ Result<Answers> read_answers(std::string_view name, std::string_view text,
                      fmt::format("longer than {} characters", kMaxAnswersLine));
     }
   }
-  if (const auto line = foreign_character(text); line != 0) {
-    return fail_at(name, line, "a character beyond ASCII outside quotes");
+  if (const auto line = foreign_character_in_toml(text); line != 0) {
+    return fail_at(name, line, std::string(kForeignCharacter));
   }
   try {
     auto answers = Reader(read_file).read(toml::parse(text, std::string(name)));

@@ -223,6 +223,7 @@ TEST(Options, ABrokenFileLosesOnlyItsBrokenLines) {
       {"medium = \"/m\"\nconsole = \"/dev/a\xff\"\n", {2}},
       {"medium = \"/m\"\n[=]\nmedium = \"/n\"\n[deadlines]\n[[?\n", {2, 5}},
       {"medium = \"/m\"\nmedium = \"/n\"\n", {2}},
+      {"medium = \"/m\"\nmedium\u00a0= \"/n\"\n# \u00fc, and \u00a0\n", {2}},
       {std::string(2000, 'a') + " = 1\nmedium = \"/m\"\n", {1}},
       {"a" + std::string(300, '.') + " = 1\nmedium = \"/m\"\n", {1}},
   };

@@ -49,6 +49,14 @@ std::string_view Device::attribute(std::string_view name) const {
   return it == attributes.end() || !it->second ? std::string_view{} : std::string_view(*it->second);
 }
 
+std::string_view Device::signature_property(std::string_view name) const {
+  if (!signature) {
+    return {};
+  }
+  const auto it = signature->properties.find(name);
+  return it == signature->properties.end() ? std::string_view() : std::string_view(it->second);
+}
+
 std::uint64_t Device::size_bytes() const {
   const auto text = attribute("size");
   std::uint64_t sectors = 0;

@@ -54,6 +54,8 @@ struct Device {
   [[nodiscard]] bool is_partition() const { return property("DEVTYPE") == "partition"; }
   [[nodiscard]] std::string_view property(std::string_view name) const;   // empty if absent
   [[nodiscard]] std::string_view attribute(std::string_view name) const;  // empty if absent
+  // What reading it found; empty if absent, or not read yet.
+  [[nodiscard]] std::string_view signature_property(std::string_view name) const;
   [[nodiscard]] std::uint64_t size_bytes() const;  // of a block device; 0 if unknown
   [[nodiscard]] std::string dev_name() const;      // "/dev/sda"
 };

@@ -111,12 +111,10 @@ void MdPolicy::device(const Device& device, Context& context) {
       superblock = &*it;
     }
   }
-  const auto type =
-      device.signature ? device.signature->properties.find("ID_FS_TYPE")->second : std::string();
   if (superblock == nullptr || !superblock->contains("uuid")) {
     Thing thing;
     thing.id = "member:" + device.kernel;
-    thing.what = fmt::format("{} on {}", type, device.kernel);
+    thing.what = fmt::format("{} on {}", device.signature_property("ID_FS_TYPE"), device.kernel);
     thing.state = State::impossible;
     thing.why = "firmware RAID: assemble it by hand with mdadm, then it is used";
     context.publish(std::move(thing));

@@ -24,14 +24,6 @@ bool is_disc_filesystem(std::string_view type) {
   return type == "iso9660" || type == "udf";
 }
 
-std::string signature_property(const Device& device, std::string_view name) {
-  if (!device.signature) {
-    return {};
-  }
-  const auto it = device.signature->properties.find(name);
-  return it == device.signature->properties.end() ? std::string() : it->second;
-}
-
 MondoConfig config_of(const Json& found) {
   const auto files = found.value("files", Json::object());
   const auto it = files.find("mondo-restore.cfg");
@@ -53,7 +45,7 @@ bool may_hold_medium(const Device& device, std::string_view filesystem, const Pl
   }
   return is_disc_filesystem(filesystem) ||
          (plan.config.media_type == MediaType::iso &&
-          signature_property(device, "ID_FS_USAGE") == "filesystem");
+          device.signature_property("ID_FS_USAGE") == "filesystem");
 }
 
 }  // namespace
@@ -78,7 +70,7 @@ void MediumPolicy::device(const Device& device, Context& context) {
   if (context.world().phase() != Phase::gathering) {
     return;
   }
-  const std::string filesystem = signature_property(device, "ID_FS_TYPE");
+  const std::string filesystem(device.signature_property("ID_FS_TYPE"));
   // Of thousands of disks most can hold no medium: they are not kept.
   if (!is_optical(device) && !may_hold_medium(device, filesystem, context.world().plan())) {
     device_gone(device, context);
@@ -149,17 +141,18 @@ void MediumPolicy::examine(Candidate& candidate, const Device& device, Context& 
     // A disc image written to a whole disk shows once more in its own partition table: it counts
     // once.
     const Device* disk = world.parent(device);
-    if (disk != nullptr && is_disc_filesystem(signature_property(*disk, "ID_FS_TYPE"))) {
+    if (disk != nullptr && is_disc_filesystem(disk->signature_property("ID_FS_TYPE"))) {
       return;
     }
   }
   if (!plan.options.medium.empty()) {
     const auto& home = plan.options.medium;
-    const auto links = {"/dev/" + device.kernel,
-                        "/dev/disk/by-uuid/" + signature_property(device, "ID_FS_UUID"),
-                        "/dev/disk/by-label/" + signature_property(device, "ID_FS_LABEL"),
-                        "UUID=" + signature_property(device, "ID_FS_UUID"),
-                        "LABEL=" + signature_property(device, "ID_FS_LABEL")};
+    const auto links = {
+        "/dev/" + device.kernel,
+        "/dev/disk/by-uuid/" + std::string(device.signature_property("ID_FS_UUID")),
+        "/dev/disk/by-label/" + std::string(device.signature_property("ID_FS_LABEL")),
+        "UUID=" + std::string(device.signature_property("ID_FS_UUID")),
+        "LABEL=" + std::string(device.signature_property("ID_FS_LABEL"))};
     const auto named = [&](const std::string& link) { return link == home; };
     const Thing* provider = world.provider(device.devpath);
     const bool by_thing =

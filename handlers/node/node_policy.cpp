@@ -58,10 +58,8 @@ void NodePolicy::device(const Device& device, Context& context) {
         {"ID_PART_ENTRY_NAME", "/dev/disk/by-partlabel/"},
     };
     const auto& properties = device.signature->properties;
-    const auto usage = properties.find("ID_FS_USAGE");
-    const bool content =
-        usage != properties.end() &&
-        (usage->second == "filesystem" || usage->second == "other" || usage->second == "crypto");
+    const auto usage = device.signature_property("ID_FS_USAGE");
+    const bool content = usage == "filesystem" || usage == "other" || usage == "crypto";
     for (const auto& [key, directory] : kLinks) {
       const bool of_content = std::string_view(key).starts_with("ID_FS_");
       if (const auto it = properties.find(key);

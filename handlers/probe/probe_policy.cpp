@@ -18,11 +18,7 @@ std::string thing_id(const Device& device) {
 }  // namespace
 
 bool is_member(const Device& device) {
-  if (!device.signature) {
-    return false;
-  }
-  const auto usage = device.signature->properties.find("ID_FS_USAGE");
-  return usage != device.signature->properties.end() && usage->second == "raid";
+  return device.signature_property("ID_FS_USAGE") == "raid";
 }
 
 void ProbePolicy::device(const Device& device, Context& context) {

@@ -437,7 +437,7 @@ Result<void> ask_control(const std::string& path, const Json& request, std::int6
   const auto due = Clock::now() + std::chrono::milliseconds(timeout_ms);
   std::string input;
   bool answered = false;
-  std::array<char, 16384> chunk;
+  std::array<char, 16384> chunk{};
   for (;;) {
     int left = -1;
     if (timeout_ms > 0) {

@@ -107,6 +107,7 @@ class Collector {
     find_modules();
     find_moves();
     leave_out_the_irrelevant();
+    count_lives();
     return std::move(hardware_);
   }
 
@@ -247,7 +248,7 @@ class Collector {
                               event.action != Action::remove && !gone(part) &&
                               part.life.back().event.attributes == event.attributes;
         if (!repeated) {
-          part.life.push_back({now(), event});
+          part.life.push_back({now(), event, 0});
         }
       }
       return;
@@ -258,7 +259,7 @@ class Collector {
     Part part;
     part.devpath = event.devpath;
     part.at_start = !scanned_ && event.origin == DeviceEvent::Origin::scan;
-    part.life.push_back({now(), event});
+    part.life.push_back({now(), event, 0});
     part.life.back().event.action = Action::add;
     if (const auto slaves = attribute_of(event, "slaves");
         !slaves.empty() && event.devpath.starts_with("/devices/virtual/")) {
@@ -512,6 +513,21 @@ class Collector {
     }
     hardware_.left_out = hardware_.parts.size() - kept.size();
     reorder({kept.begin(), kept.end()});
+  }
+
+  void count_lives() {
+    for (auto& part : hardware_.parts) {
+      if (!part.parent) {
+        continue;
+      }
+      const auto& above = hardware_.parts[*part.parent].life;
+      for (auto& moment : part.life) {
+        moment.life_above = static_cast<std::size_t>(
+            std::count_if(above.begin(), above.end(), [&](const Moment& earlier) {
+              return earlier.event.action == Action::add && earlier.time <= moment.time;
+            }));
+      }
+    }
   }
 
   [[nodiscard]] bool has_modules(const Part& part) const {

@@ -39,6 +39,7 @@ struct Content {
 struct Moment {
   Micros time = 0;
   DeviceEvent event;
+  std::size_t life_above = 0;  // how often the parent part had been added by then
 };
 
 // A device that hardware, a driver or the kernel brought, not an effect of ours.

@@ -171,7 +171,8 @@ bool Machine::may_appear(std::size_t index) const {
   if (next.event.action == Action::remove) {
     return true;
   }
-  if (part.parent && !devpath_of_part_.contains(*part.parent)) {
+  if (part.parent &&
+      (!devpath_of_part_.contains(*part.parent) || times_added(*part.parent) < next.life_above)) {
     return false;
   }
   for (std::size_t i = 0; i < hardware_.parts.size() && !part.comes_after.empty(); ++i) {
@@ -189,6 +190,13 @@ bool Machine::may_appear(std::size_t index) const {
       });
   return stands && std::all_of(part.modules.begin(), part.modules.end(),
                                [this](const auto& name) { return live_modules_.contains(name); });
+}
+
+std::size_t Machine::times_added(std::size_t part) const {
+  const auto& life = hardware_.parts[part].life;
+  return static_cast<std::size_t>(
+      std::count_if(life.begin(), life.begin() + static_cast<std::ptrdiff_t>(lived_[part]),
+                    [](const Moment& moment) { return moment.event.action == Action::add; }));
 }
 
 bool Machine::is_absent(std::size_t part) const {

@@ -112,6 +112,7 @@ class Machine {
   };
 
   [[nodiscard]] bool may_appear(std::size_t part) const;
+  [[nodiscard]] std::size_t times_added(std::size_t part) const;
   [[nodiscard]] bool is_absent(std::size_t part) const;
   void appear(std::size_t part);
   void add_part(std::size_t part, const Moment& moment);

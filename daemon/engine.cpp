@@ -82,6 +82,20 @@ class Engine::PolicyContext final : public Context {
     return engine_.send(name_, verb, std::move(subject), std::move(arguments), deadline_ms, lane);
   }
   [[nodiscard]] bool pending(EffectId id) const override { return engine_.pending_.contains(id); }
+  [[nodiscard]] bool at_work_on(std::string_view devpath) const override {
+    return std::any_of(engine_.pending_.begin(), engine_.pending_.end(), [&](const auto& entry) {
+      const auto& [id, effect] = entry;
+      if (engine_.late_.contains(id) || !effect.arguments.is_object()) {
+        return false;
+      }
+      const auto it = effect.arguments.find("devpath");
+      if (it == effect.arguments.end() || !it->is_string()) {
+        return false;
+      }
+      const std::string_view of = it->template get_ref<const std::string&>();
+      return of.starts_with(devpath) && (of.size() == devpath.size() || of[devpath.size()] == '/');
+    });
+  }
   void set_timer(std::string_view name, Micros at) override {
     engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
                                       .handler = "timer",
@@ -190,6 +204,11 @@ std::vector<Effect> Engine::on(const Event& event) {
   // event is lost, not the daemon.
   try {
     std::visit([this](const auto& body) { apply(body); }, event.body);
+    if (world_.phase() == Phase::launching) {
+      for (auto& each : slots_) {
+        each.touched = true;
+      }
+    }
     drain();
   } catch (const std::exception& e) {
     notices_.clear();

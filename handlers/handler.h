@@ -29,6 +29,9 @@ class Context {
                         std::int64_t deadline_ms, std::string_view lane = {}) = 0;
   // Whether an effect of this handler with this id has not come back yet.
   [[nodiscard]] virtual bool pending(EffectId id) const = 0;
+  // Whether an effect under way, of any handler, has to do with this device or one below it; what
+  // is late does not count. While mondorestore is being launched, decide() follows every event.
+  [[nodiscard]] virtual bool at_work_on(std::string_view devpath) const = 0;
 
   // Named alarms of this handler; setting one again moves it.
   virtual void set_timer(std::string_view name, Micros at) = 0;

@@ -271,7 +271,13 @@ class Player {
       now_ += static_cast<Micros>(random_() % 30'000'000);
     }
     Step step{0, Event{now_, std::move(body)}, {}};
+    const bool gathered = engine_->world().phase() == Phase::gathering;
     step.effects = engine_->on(step.event);
+    // What becomes known from here on changes nothing.
+    if (gathered && engine_->world().phase() == Phase::launching) {
+      played_.facts = (options_.hold_launch ? "all before the launch\n" : "") + facts();
+      decided_with_ = final_state();
+    }
     promises_.step(step.event, step.effects, *engine_);
     note_breach(promises_.breach());
     for (const auto& effect : step.effects) {
@@ -288,8 +294,7 @@ class Player {
         held_ = effect.id;
       }
       if (effect.handler == "launch" && effect.verb == "run") {
-        played_.facts = (options_.hold_launch ? "all before the launch\n" : "") + facts();
-        played_.final_state = "at the launch of " + effect.arguments.dump() + ":\n" + final_state();
+        played_.final_state = "at the launch of " + effect.arguments.dump() + ":\n" + decided_with_;
       }
       tell_effect(effect);
       machine_.take(effect);
@@ -367,6 +372,7 @@ class Player {
   std::size_t next_command_ = 0;
   std::size_t timers_at_rest_ = 0;
   std::vector<std::size_t> to_be_pulled_;
+  std::string decided_with_;  // the state when the launch began
   std::map<std::string, Micros> timers_;
   std::set<std::string> fired_;
   bool lost_ = false;

@@ -191,11 +191,8 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     case Stage::filtering:
       // From here on mondorestore may run: nobody opens a disk any more.
       context.set_phase(Phase::launching);
-      step(Stage::launching, "run",
-           {{"program", plan.options.launch.program},
-            {"arguments", launch_arguments(plan.options.launch, plan.mode)}},
-           plan.tool_ms(), context);
-      show(State::working, "being started", context);
+      stage_ = Stage::settling;
+      settle(context);
       return;
     case Stage::launching:
       stage_ = Stage::running;
@@ -206,6 +203,35 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     default:
       return;
   }
+}
+
+void LaunchPolicy::settle(Context& context) {
+  const World& world = context.world();
+  const Plan& plan = world.plan();
+  // In this phase requirements do not change any more; that a drive or the medium went still does.
+  if (preparation(world).dump() != prepared_) {
+    stage_ = Stage::waiting;
+    context.set_phase(Phase::gathering);
+    return;
+  }
+  if (plan.mode == Mode::nuke) {
+    const auto drives = target::bound_disks(world);
+    const auto busy = std::find_if(drives.begin(), drives.end(), [&](const std::string& devpath) {
+      return context.at_work_on(devpath);
+    });
+    if (busy != drives.end()) {
+      const Device* disk = world.find(*busy);
+      show(State::working,
+           fmt::format("until {} is not read any more", disk == nullptr ? *busy : disk->dev_name()),
+           context);
+      return;
+    }
+  }
+  step(Stage::launching, "run",
+       {{"program", plan.options.launch.program},
+        {"arguments", launch_arguments(plan.options.launch, plan.mode)}},
+       plan.tool_ms(), context);
+  show(State::working, "being started", context);
 }
 
 void LaunchPolicy::late(const Effect& effect, Context& context) {
@@ -240,6 +266,10 @@ bool LaunchPolicy::command(const Command& command, Context& context) {
 
 void LaunchPolicy::decide(Context& context) {
   const World& world = context.world();
+  if (stage_ == Stage::settling) {
+    settle(context);
+    return;  // if it is off, the others say first what is missing now
+  }
   if (stage_ != Stage::waiting || world.phase() != Phase::gathering) {
     return;
   }
@@ -261,6 +291,7 @@ void LaunchPolicy::decide(Context& context) {
   }
   failed_.clear();
   show(State::working, "everything is met; being prepared", context);
+  prepared_ = arguments.dump();
   step(Stage::preparing, "prepare", std::move(arguments), world.plan().tool_ms(), context);
 }
 

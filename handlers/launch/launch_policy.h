@@ -1,10 +1,11 @@
 // When mondorestore is started, and what must be true of the machine at that moment.
 //
 // Once every requirement is met: prepare (files, names, drives let go), for a nuke with LVM the
-// filter that hides everything but the plan's drives, checked; then the launch through muster-init,
-// which is mondorestore's parent and starts it once. If a requirement falls away meanwhile, what
-// was prepared is done again when it is met. After a restart of the daemon muster-init says whether
-// it runs already.
+// filter that hides everything but the plan's drives, checked; then, once nobody reads a drive of
+// the nuke any more (a partition held open keeps its disk's table from being read anew), the launch
+// through muster-init, which is mondorestore's parent and starts it once. If a requirement falls
+// away meanwhile, what was prepared is done again when it is met. After a restart of the daemon
+// muster-init says whether it runs already.
 #pragma once
 
 #include <string>
@@ -24,10 +25,10 @@ class LaunchPolicy final : public Policy {
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
 
-  MUSTER_POLICY_STATE(stage_, pending_, failed_, failed_with_, forced_, follow_)
+  MUSTER_POLICY_STATE(stage_, pending_, prepared_, failed_, failed_with_, forced_, follow_)
 
  private:
-  enum class Stage { waiting, preparing, filtering, launching, running, ended };
+  enum class Stage { waiting, preparing, filtering, settling, launching, running, ended };
 
   [[nodiscard]] Json home_of_journal(const World& world) const;
 
@@ -35,10 +36,12 @@ class LaunchPolicy final : public Policy {
   [[nodiscard]] Json preparation(const World& world) const;
   void step(Stage stage, std::string_view verb, Json arguments, std::int64_t deadline_ms,
             Context& context);
+  void settle(Context& context);
   void show(State state, std::string why, Context& context);
 
   Stage stage_ = Stage::waiting;
   EffectId pending_ = 0;
+  std::string prepared_;  // the preparation that was made, as JSON
   std::string failed_;
   std::string failed_with_;
   bool forced_ = false;

@@ -440,6 +440,51 @@ TEST(EngineTest, ANukeTakesTheBoundDiskWhateverItsName) {
   EXPECT_EQ(model->count("launch", "run"), 1U);
 }
 
+// mondorestore cannot have the partition table of a disk read anew while a partition of it is open.
+class ADriveReadAtTheLaunch : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = nuke_machine("muster.target=sda:serial=GOOD");
+    model_->hold("launch", "filter");
+    model_->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+    model_->hold("probe", "read");
+    DeviceEvent grown;
+    grown.action = Action::change;
+    grown.devpath = model_->world().block_by_kernel_name("sda")->devpath;
+    grown.subsystem = "block";
+    grown.properties = model_->world().find(grown.devpath)->properties;
+    grown.attributes = model_->world().find(grown.devpath)->attributes;
+    grown.attributes["size"] = "262144";
+    model_->send(grown);
+    model_->release("launch", "filter");
+    ASSERT_EQ(model_->count("launch", "filter"), 1U);
+    ASSERT_EQ(model_->count("launch", "run"), 0U);
+    ASSERT_EQ(model_->why("launch"), "until /dev/sda is not read any more");
+  }
+  std::unique_ptr<ModelMachine> model_;
+};
+
+TEST_F(ADriveReadAtTheLaunch, IsWaitedFor) {
+  model_->release("probe", "read");
+  EXPECT_EQ(model_->count("launch", "run"), 1U);
+}
+
+TEST_F(ADriveReadAtTheLaunch, IsNotWaitedForWhenItHangs) {
+  const auto& effects = model_->effects();
+  const auto read = std::find_if(effects.rbegin(), effects.rend(), [](const Effect& effect) {
+    return effect.handler == "probe" && effect.verb == "read";
+  });
+  ASSERT_NE(read, effects.rend());
+  model_->send(EffectLate{read->id});
+  EXPECT_EQ(model_->count("launch", "run"), 1U);
+}
+
+TEST_F(ADriveReadAtTheLaunch, MayBePulled) {
+  model_->unplug("sda");
+  EXPECT_EQ(model_->count("launch", "run"), 0U);
+  EXPECT_EQ(model_->world().phase(), Phase::gathering);
+}
+
 TEST(EngineTest, ANukeIsNotLaunchedWithoutACheckedFilter) {
   auto model = nuke_machine("muster.target=sda:serial=GOOD");
   model->fail_effect("launch", "filter", "lvm pvs: exit status 5");

@@ -12,6 +12,7 @@
  *                                  hang      wait until /vmtest/release exists, then go on
  *                                  long:N    run N more seconds of guest time
  *                                  destroy   remove every volume group in sight, as a nuke with LVM does
+ *                                  format:D  make a file system (ext2) on /dev/D
  *                                  quiet     report only the start
  *                                  show      tell whoever watches the console what it was given
  */
@@ -662,6 +663,10 @@ int main(int argc, char **argv)
 	for (char *item; (item = strsep(&rest, ","));) {
 		if (!strcmp(item, "destroy")) {
 			report_command("destroy", destroy);
+		} else if (!strncmp(item, "format:", 7)) {
+			char command[128];
+			snprintf(command, sizeof command, "/vmtest/bin/mke2fs -F /dev/%s 2>&1; sync", item + 7);
+			report_command("format", command);
 		} else if (!strcmp(item, "show")) {
 			int status;
 			char *const call[] = {BUSYBOX, "sh", "-c", (char *)show, "sh", argc > 1 ? argv[1] : "none", NULL};

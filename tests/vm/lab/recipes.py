@@ -193,5 +193,11 @@ NUKE_BACKUP = Backup(
               "# lvm vgchange -a y vgold\n# lvm lvcreate -L 8m -n oldroot vgold\n# lvm vgscan\n")
 
 
+# Where an operator saves the journal to; without a file system's journal, so that what is on it can be read as it is.
+STICK = Recipe("stick", {"stick": 16}, r"""
+ext4 -O ^has_journal,^metadata_csum -L RECORDS -U 44444444-5555-4666-8777-888888888888 $(D stick)
+""")
+
+
 def everything():
-    return [STACK, LEVELS, MIRRORS, LVM_TYPES, UNUSED_PV, STALE, iso_home(), DIRTY, NUKE]
+    return [STICK, STACK, LEVELS, MIRRORS, LVM_TYPES, UNUSED_PV, STALE, iso_home(), DIRTY, NUKE]

@@ -17,6 +17,9 @@ def record(stage):
     stage.wait_things(raid5="waiting")
     if not stage.vm.until("[ -b /dev/disk/by-label/RECORDS ]", 30):
         raise witness.Failed("no /dev/disk/by-label/RECORDS")
+    # The kernel on its own writes nothing back in this case.
+    stage.vm.check("echo 0 > /proc/sys/vm/dirty_writeback_centisecs; echo 80 > /proc/sys/vm/dirty_background_ratio; "
+                   "echo 90 > /proc/sys/vm/dirty_ratio")
     stage.vm.check("mkdir -p %s && mount -t ext4 /dev/disk/by-label/RECORDS %s" % (STICK, STICK))
     stage.vm.check("muster record --output %s/boot.jsonl --follow >/vmtest/record.txt 2>&1 & sleep 0.2; "
                    "kill -0 $! || { cat /vmtest/record.txt; false; }" % STICK)
@@ -24,6 +27,10 @@ def record(stage):
 
 def power_cut(stage):
     """What the daemon had written a second before is on the stick, to the last line."""
+    # What comes after muster-init's own sync() at the end of mondorestore is saved by nobody else.
+    stage.wait_status(lambda status: status["phase"] == "done", 30, "the end of mondorestore")
+    stage.vm.after(500)
+    stage.vm.check("muster status >/dev/null; muster explain >/dev/null")
     written = stage.vm.check("cat /run/muster/journal.jsonl")
     stage.vm.after(1000)
     stage.vm.power_off()

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "daemon/explain.h"
@@ -67,6 +68,15 @@ class MatchView final : public rules::DeviceView {
   mutable std::unique_ptr<MatchView> parent_;
   mutable bool parent_looked_up_ = false;
 };
+
+// What belongs to the event and not to the device would make equal devices differ.
+bool is_transient(std::string_view property) {
+  static constexpr auto kTransient = std::to_array<std::string_view>(
+      {"ACTION", "DEVPATH_OLD", "DISK_EJECT_REQUEST", "DISK_MEDIA_CHANGE", "DISK_RO", "DM_ACTION",
+       "DM_COOKIE", "DM_SEQNUM", "RESIZE", "SEQNUM", "SYNTH_UUID"});
+  static_assert(std::is_sorted(kTransient.begin(), kTransient.end()));
+  return std::binary_search(kTransient.begin(), kTransient.end(), property);
+}
 
 }  // namespace
 
@@ -254,22 +264,29 @@ void Engine::apply(const DeviceEvent& event) {
   }
   const bool is_new = known == nullptr;
   Device& device = world_.upsert(event.devpath);
-  const Properties old_properties = device.properties;
-  const Attributes old_attributes = device.attributes;
   if (is_new) {
     device.since = now_;
     device.devno = devno;
     device.subsystem = event.subsystem;
   }
-  device.properties = event.properties;
-  // What belongs to the event and not to the device would make equal devices differ.
-  for (const auto* transient :
-       {"ACTION", "SEQNUM", "SYNTH_UUID", "DISK_MEDIA_CHANGE", "DISK_EJECT_REQUEST", "DISK_RO",
-        "RESIZE", "DM_COOKIE", "DM_ACTION", "DM_SEQNUM", "DEVPATH_OLD"}) {
-    device.properties.erase(transient);
+  // Of changes the kernel says no more than that something did; of a scan or a bind, only
+  // differences count.
+  bool changed = is_new || event.action == Action::change;
+  Properties properties;
+  for (const auto& [name, value] : event.properties) {
+    if (!is_transient(name)) {
+      properties.emplace_hint(properties.end(), name, value);
+    }
   }
+  changed = changed || device.properties != properties;
+  device.properties = std::move(properties);
   for (const auto& [name, value] : event.attributes) {
-    device.attributes[name] = value;
+    const auto [it, is_first] = device.attributes.try_emplace(name, value);
+    if (!is_first && it->second != value) {
+      it->second = value;
+      changed = true;
+    }
+    changed = changed || is_first;
   }
   if (const auto it = event.properties.find("DISKSEQ");
       it != event.properties.end() && !device.is_partition()) {
@@ -282,10 +299,6 @@ void Engine::apply(const DeviceEvent& event) {
     }
   }
   world_.index(device);
-  // Of changes the kernel says no more than that something did; of a scan or a bind, only
-  // differences count.
-  const bool changed = is_new || event.action == Action::change ||
-                       device.properties != old_properties || device.attributes != old_attributes;
   rematch(device, changed, event.action);
 }
 
@@ -403,8 +416,10 @@ void Engine::rematch(Device& device, bool changed, Action action, std::string_vi
   }
   std::vector<std::string> entered;
   for (const auto& handler : outcome.handlers) {
-    if (world_.assigned_[handler].insert(device.devpath).second) {
+    if (std::find(device.matched.handlers.begin(), device.matched.handlers.end(), handler) ==
+        device.matched.handlers.end()) {
       entered.push_back(handler);
+      world_.assigned_[handler].insert(device.devpath);
     }
   }
   device.matched = std::move(outcome);

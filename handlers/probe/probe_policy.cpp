@@ -82,15 +82,16 @@ void ProbePolicy::consider(const Device& device, bool changed, Context& context)
   reading.again = false;
   reading.size = size;
   reading.diskseq = diskseq;
-  reading.pending = context.want("read", device.kernel,
-                                 {{"devno", device.devno ? device.devno->text() : std::string()},
-                                  {"devpath", device.devpath},
-                                  {"name", device.kernel},
-                                  {"diskseq", diskseq},
-                                  {"size", device.size_bytes()},
-                                  {"optical", is_optical(device)},
-                                  {"partition", device.is_partition()}},
-                                 context.world().plan().probe_ms());
+  Json arguments = Json::object();
+  arguments["devno"] = device.devno ? device.devno->text() : std::string();
+  arguments["devpath"] = device.devpath;
+  arguments["name"] = device.kernel;
+  arguments["diskseq"] = diskseq;
+  arguments["size"] = device.size_bytes();
+  arguments["optical"] = is_optical(device);
+  arguments["partition"] = device.is_partition();
+  reading.pending =
+      context.want("read", device.kernel, std::move(arguments), context.world().plan().probe_ms());
 }
 
 void ProbePolicy::partitions_of(const Device& disk, Context& context) {
@@ -127,11 +128,15 @@ void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context&
     signature.diskseq =
         std::max(signature.diskseq, outcome.result.value("diskseq", std::uint64_t{0}));
     reading.diskseq = signature.diskseq;
-    const Json properties = outcome.result.value("properties", Json::object());
-    for (const auto& [key, value] : properties.items()) {
-      signature.properties.emplace(key, value.get<std::string>());
+    if (const auto found = outcome.result.find("properties"); found != outcome.result.end()) {
+      for (const auto& [key, value] : found->items()) {
+        signature.properties.emplace_hint(signature.properties.end(), key,
+                                          value.get_ref<const std::string&>());
+      }
     }
-    signature.details = outcome.result.value("details", Json::object());
+    if (const auto found = outcome.result.find("details"); found != outcome.result.end()) {
+      signature.details = *found;
+    }
     signature.note = outcome.result.value("note", std::string());
     if (outcome.result.contains("drive")) {
       signature.details["drive"] = outcome.result["drive"];

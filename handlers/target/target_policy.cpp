@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "daemon/quote.h"
 #include "handlers/target/target_binding.h"
@@ -39,6 +40,7 @@ std::set<std::string> modules_of(const Plan& plan) {
 }  // namespace
 
 void TargetPolicy::plan_changed(Context& context) {
+  new_plan_ = true;
   context.touch();
 }
 void TargetPolicy::device(const Device&, Context& context) {
@@ -164,7 +166,6 @@ void TargetPolicy::need_nuke(Context& context) {
     require("need:" + binding.drive, std::move(need), context);
   }
   for (const auto& module : modules_of(plan)) {
-    context.request(module);
     const Thing* thing = world.thing(module);
     Need need{.what = "driver " + module.substr(7),
               .state = State::waiting,
@@ -221,6 +222,11 @@ void TargetPolicy::decide(Context& context) {
     return;
   }
   const Plan& plan = world.plan();
+  if (std::exchange(new_plan_, false) && plan.mode != Mode::expert && plan.has_mountlist) {
+    for (const auto& module : modules_of(plan)) {
+      context.request(module);
+    }
+  }
   wanted_.clear();
   if (plan.mode == Mode::expert) {
     // A shell needs nothing.
@@ -234,9 +240,6 @@ void TargetPolicy::decide(Context& context) {
   } else if (plan.mode == Mode::nuke && !plan.config.differential) {
     need_nuke(context);
   } else {
-    for (const auto& module : modules_of(plan)) {
-      context.request(module);
-    }
     if (plan.mode == Mode::compare) {
       for (const auto& entry : needed_for_compare(plan.mountlist)) {
         need_device(entry.device, context);

@@ -25,7 +25,7 @@ class TargetPolicy final : public Policy {
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
 
-  MUSTER_POLICY_STATE(published_, wanted_)
+  MUSTER_POLICY_STATE(new_plan_, published_, wanted_)
 
  private:
   struct Need {
@@ -40,6 +40,7 @@ class TargetPolicy final : public Policy {
   void need_nuke(Context& context);
   void require(const std::string& id, Need need, Context& context);
 
+  bool new_plan_ = false;            // not looked at yet
   std::set<std::string> published_;  // requirements of ours that are published
   std::set<std::string> wanted_;     // those of the plan as it is now
 };

@@ -1143,23 +1143,38 @@ class Builder {
       }
       Outcome outcome;
       outcome.result = answer.found;
+      // What can be looked into can be mounted, too. For ISO files that depends on the plan.
+      Effect take = effect;
+      take.verb = "take";
+      Outcome taken;
+      taken.result = {{"config", Json::object()}};
+      const auto answer_with = [&](replay::Content& content) {
+        content.examined[replay::question(effect)] = outcome;
+        if (answer.kind == "disc") {
+          content.taken[replay::question(take)] = taken;
+          content.tools = Outcome();
+        }
+      };
       for (auto& [key, content] : hardware_.contents) {
         if (key.first == devpath) {
           found = true;
           if (content.probe && content.probe->result["properties"].value(
                                    "ID_FS_TYPE", std::string()) == answer.filesystem) {
-            content.examined[replay::question(effect)] = outcome;
+            answer_with(content);
           }
         }
       }
       for (auto& [identity, built] : hardware_.built) {
         if (built.settled.devpath == devpath) {
           found = true;
-          built.content.examined[replay::question(effect)] = outcome;
+          answer_with(built.content);
         }
       }
       if (found) {
         used_.insert(name);
+        if (answer.kind == "disc") {
+          tell(fmt::format("{}: what its tools are: taken as unpacked, without drivers", name));
+        }
       }
     }
   }

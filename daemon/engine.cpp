@@ -12,6 +12,7 @@ namespace muster {
 namespace {
 
 constexpr std::size_t kReportsKept = 8;
+constexpr std::size_t kAttemptsKept = 64;
 // Far above what any machine needs in one step; a policy that never settles is a bug, not a reason
 // to hang.
 constexpr std::size_t kNoticesPerStep = 200'000;
@@ -107,6 +108,7 @@ class Engine::PolicyContext final : public Context {
     });
   }
   void set_timer(std::string_view name, Micros at) override {
+    engine_.timers_[fmt::format("{}/{}", name_, name)] = at;
     engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
                                       .handler = "timer",
                                       .verb = "set",
@@ -116,6 +118,7 @@ class Engine::PolicyContext final : public Context {
                                       .lane = {}});
   }
   void cancel_timer(std::string_view name) override {
+    engine_.timers_.erase(fmt::format("{}/{}", name_, name));
     engine_.effects_.push_back(Effect{.id = engine_.next_id_++,
                                       .handler = "timer",
                                       .verb = "cancel",
@@ -332,7 +335,9 @@ void Engine::apply(const EffectDone& event) {
   }
   const Effect effect = std::move(it->second);
   pending_.erase(it);
+  sent_.erase(event.id);
   late_.erase(event.id);
+  remember(effect, event);
   if (Slot* owner = slot(effect.handler)) {
     owner->policy->done(effect, event, *owner->context);
     owner->touched = true;
@@ -353,6 +358,7 @@ void Engine::apply(const EffectLate& event) {
 }
 
 void Engine::apply(const TimerDue& event) {
+  timers_.erase(event.name);
   const auto slash = event.name.find('/');
   if (slash == std::string::npos) {
     return;
@@ -468,12 +474,12 @@ void Engine::publish(std::string_view owner, Thing thing) {
                              [this](const std::string& devpath) { return world_.lost(devpath); });
   thing.since = now_;
   if (const Thing* old = world_.thing(thing.id)) {
-    const bool same_state = old->state == thing.state && old->why == thing.why;
-    if (same_state) {
+    if (old->state == thing.state) {
       thing.since = old->since;
     }
-    if (same_state && old->what == thing.what && old->needs == thing.needs &&
-        old->names == thing.names && old->devpath == thing.devpath && old->on == thing.on &&
+    if (old->state == thing.state && old->why == thing.why && old->what == thing.what &&
+        old->needs == thing.needs && old->past == thing.past && old->names == thing.names &&
+        old->devpath == thing.devpath && old->on == thing.on &&
         old->requirement == thing.requirement && old->doomed == thing.doomed) {
       return;
     }
@@ -527,6 +533,31 @@ void Engine::note(std::string text) {
   reports_.push_back(std::move(text));
   if (reports_.size() > kReportsKept) {
     reports_.pop_front();
+  }
+}
+
+Micros Engine::sent(EffectId id) const {
+  const auto it = sent_.find(id);
+  return it == sent_.end() ? now_ : it->second;
+}
+
+void Engine::remember(const Effect& effect, const EffectDone& outcome) {
+  const auto known = std::find_if(
+      failed_attempts_.begin(), failed_attempts_.end(), [&](const FailedAttempt& attempt) {
+        return attempt.handler == effect.handler && attempt.verb == effect.verb &&
+               attempt.subject == effect.subject;
+      });
+  FailedAttempt attempt{effect.handler, effect.verb, effect.subject, outcome.error, now_, 1};
+  if (known != failed_attempts_.end()) {
+    attempt.times += known->times;
+    failed_attempts_.erase(known);
+  }
+  if (outcome.ok) {
+    return;
+  }
+  failed_attempts_.push_back(std::move(attempt));
+  if (failed_attempts_.size() > kAttemptsKept) {
+    failed_attempts_.pop_front();
   }
 }
 
@@ -597,6 +628,7 @@ EffectId Engine::send(std::string_view handler, std::string_view verb, std::stri
                 .deadline_ms = deadline_ms,
                 .lane = std::string(lane)};
   pending_.emplace(effect.id, effect);
+  sent_.emplace(effect.id, now_);
   effects_.push_back(std::move(effect));
   return effects_.back().id;
 }

@@ -22,6 +22,16 @@
 
 namespace muster {
 
+// An effect that failed, and has not succeeded since.
+struct FailedAttempt {
+  std::string handler;
+  std::string verb;
+  std::string subject;
+  std::string error;  // of the last time
+  Micros last = 0;
+  std::uint32_t times = 0;
+};
+
 class Engine {
  public:
   // `policies` in the order in which they are asked; names are unique.
@@ -44,6 +54,16 @@ class Engine {
   [[nodiscard]] const std::deque<std::string>& reports() const { return reports_; }
   [[nodiscard]] const std::map<EffectId, Effect>& pending() const { return pending_; }
   [[nodiscard]] const std::set<EffectId>& late() const { return late_; }
+  // /sys is being read.
+  [[nodiscard]] bool scanning() const { return scanning_; }
+  // What is due when: "HANDLER/WHAT SUBJECT".
+  [[nodiscard]] const std::map<std::string, Micros>& timers() const { return timers_; }
+  // When a pending effect was sent.
+  [[nodiscard]] Micros sent(EffectId id) const;
+  // What was tried in vain, oldest first; the last ones.
+  [[nodiscard]] const std::deque<FailedAttempt>& failed_attempts() const {
+    return failed_attempts_;
+  }
 
  private:
   class PolicyContext;
@@ -84,6 +104,7 @@ class Engine {
   void scan();
   void note(std::string text);
   void answer_waiters();
+  void remember(const Effect& effect, const EffectDone& outcome);
   Slot* slot(std::string_view name);
   void restore_state(const Json& json);
   void restore_device(const std::string& devpath, Json record,
@@ -98,7 +119,10 @@ class Engine {
   EffectId next_id_ = 1;
   std::vector<Effect> effects_;
   std::map<EffectId, Effect> pending_;
+  std::map<EffectId, Micros> sent_;  // the pending ones
+  std::map<std::string, Micros> timers_;
   std::set<EffectId> late_;
+  std::deque<FailedAttempt> failed_attempts_;
   std::deque<Notice> notices_;
   std::set<std::string, std::less<>> requests_;
   std::deque<std::string> reports_;

@@ -12,8 +12,9 @@ MUSTER_STATE_OF(muster::Devno, major, minor)
 MUSTER_STATE_OF(muster::Signature, diskseq, properties, details, note)
 MUSTER_STATE_OF(muster::Device, devpath, subsystem, kernel, devno, properties, attributes, since,
                 diskseq, signature, matched)
-MUSTER_STATE_OF(muster::Thing, id, owner, what, state, why, needs, names, devpath, on, requirement,
-                doomed, since)
+MUSTER_STATE_OF(muster::Thing, id, owner, what, state, why, needs, past, names, devpath, on,
+                requirement, doomed, since)
+MUSTER_STATE_OF(muster::FailedAttempt, handler, verb, subject, error, last, times)
 MUSTER_STATE_OF(muster::Command, client, verb, arguments)
 MUSTER_STATE_OF(muster::rules::Outcome, handlers, properties, tags, warnings)
 
@@ -87,8 +88,8 @@ Json Engine::snapshot() const {
   // A member that is added to the engine or the world has to be thought of here: these do not
   // compile then.
   [[maybe_unused]] const auto& [rules, slots, world, facts, medium_files, now, next_id, effects,
-                                pending, late, notices, requests, reports, waiters, scanning,
-                                scan_again] = *this;
+                                pending, sent, timers, late, failed_attempts, notices, requests,
+                                reports, waiters, scanning, scan_again] = *this;
   [[maybe_unused]] const auto& [devices, by_devno, block_by_name, partitions, assigned, things,
                                 ids_by_name, id_by_devpath, ids_on, plan, phase, scanned] = world;
 
@@ -136,6 +137,7 @@ Json Engine::snapshot() const {
   Json pending_list = Json::array();
   for (const auto& [id, effect] : pending) {
     pending_list.push_back(state::save(effect));
+    pending_list.back()["sent"] = sent.at(id);
   }
   Json touched = Json::array();
   Json policies = Json::object();
@@ -157,7 +159,9 @@ Json Engine::snapshot() const {
                              {"devices", std::move(device_list)},
                              {"things", std::move(thing_list)},
                              {"pending", std::move(pending_list)},
+                             {"timers", state::save(timers)},
                              {"late", state::save(late)},
+                             {"failed_attempts", state::save(failed_attempts)},
                              {"requests", state::save(requests)},
                              {"reports", state::save(reports)},
                              {"waiters", state::save(waiters)},
@@ -192,7 +196,9 @@ void Engine::restore_state(const Json& json) {
   if (!facts_.is_null() || !medium_files_.is_null()) {
     world_.plan_ = make_plan(facts_, medium_files_);
   }
+  take(json, "timers", timers_);
   take(json, "late", late_);
+  take(json, "failed_attempts", failed_attempts_);
   take(json, "requests", requests_);
   take(json, "reports", reports_);
   take(json, "waiters", waiters_);
@@ -223,12 +229,21 @@ void Engine::restore_state(const Json& json) {
       world_.id_by_devpath_[devpath] = known;
     }
   }
-  std::vector<Effect> pending;
+  std::vector<Json> pending;
   take(json, "pending", pending);
   pending_.clear();
-  for (auto& effect : pending) {
-    const auto id = effect.id;
-    pending_.emplace(id, std::move(effect));
+  sent_.clear();
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    const std::string where = fmt::format(".pending.{}", i);
+    Micros sent = now_;
+    if (const auto it = pending[i].find("sent"); it != pending[i].end()) {
+      state::restore_within(*it, sent, where + ".sent");
+      pending[i].erase(it);
+    }
+    Effect effect;
+    state::restore_within(pending[i], effect, where);
+    sent_.emplace(effect.id, sent);
+    pending_.emplace(effect.id, std::move(effect));
   }
 
   std::set<std::string> touched;

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kMaxEffects = 5000;
 
-rules::RuleSet shipped_rules() {
+}  // namespace
+
+std::vector<rules::Source> shipped_rule_files() {
   static const char* const kFiles[] = {"10-driver", "20-node",   "30-probe", "40-md",
                                        "50-lvm",    "60-medium", "70-target"};
   std::vector<rules::Source> sources;
@@ -26,8 +28,14 @@ rules::RuleSet shipped_rules() {
     text << file.rdbuf();
     sources.push_back({path, text.str()});
   }
+  return sources;
+}
+
+namespace {
+
+rules::RuleSet shipped_rules() {
   std::vector<rules::Diagnostic> diagnostics;
-  return rules::RuleSet::load(sources, diagnostics);
+  return rules::RuleSet::load(shipped_rule_files(), diagnostics);
 }
 
 std::string devpath_of(const std::string& kernel) {
@@ -99,7 +107,7 @@ void ModelMachine::send(EventBody body) {
   now_ += 1000;
   const Event event{now_, std::move(body)};
   auto answered = engine_->on(event);
-  steps_.push_back({event, lines_of(answered)});
+  steps_.push_back({event, lines_of(answered), answered});
   for (auto& effect : answered) {
     effects_.push_back(effect);
     queue_.push_back(std::move(effect));
@@ -251,7 +259,13 @@ void ModelMachine::answer(const Effect& effect) {
     return;
   }
   if (effect.handler == "driver" && effect.verb == "resolve") {
-    const auto name = arguments.at("alias").get<std::string>();
+    const auto alias = arguments.at("alias").get<std::string>();
+    const auto known = modules_.find(alias);
+    const auto name = known == modules_.end() ? alias : known->second;
+    if (name.empty()) {
+      finish(effect, Json{{"modules", Json::array()}, {"refused", Json::array()}});
+      return;
+    }
     const Json module = {{"name", name},           {"path", name + ".ko"}, {"options", ""},
                          {"needs", Json::array()}, {"soft", false},        {"state", "absent"}};
     finish(effect, Json{{"modules", Json::array({module})}, {"refused", Json::array()}});

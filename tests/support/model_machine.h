@@ -34,6 +34,7 @@ struct ModelDisk {
 [[nodiscard]] Json lvm_pv(const std::string& pv_uuid, const std::string& metadata);
 [[nodiscard]] Json filesystem(const std::string& type, const std::string& uuid = "1111-2222");
 
+[[nodiscard]] std::vector<rules::Source> shipped_rule_files();
 // With the shipped rules and all handlers.
 [[nodiscard]] std::unique_ptr<Engine> shipped_engine();
 
@@ -41,6 +42,7 @@ struct ModelDisk {
 struct Step {
   Event event;
   std::string effects;
+  std::vector<Effect> answered;  // the same
 };
 [[nodiscard]] std::string lines_of(const std::vector<Effect>& effects);
 
@@ -55,6 +57,9 @@ class ModelMachine {
   void command(const std::string& verb, Json arguments = Json::object());
   void timer(const std::string& name);
   void send(EventBody body);
+  // Time goes by.
+  void wait(Micros micros) { now_ += micros; }
+  [[nodiscard]] Micros now() const { return now_; }
 
   // What reading the device an array or LV becomes finds on it.
   void content(const std::string& array_uuid_or_dm_uuid, Json probe) {
@@ -64,6 +69,9 @@ class ModelMachine {
   void medium(const std::string& kernel_name, Json found) {
     media_[kernel_name] = std::move(found);
   }
+  // What the module tree says of an alias: nothing, or this module.
+  void resolve_nothing(const std::string& alias) { modules_[alias] = {}; }
+  void resolve_as(const std::string& alias, const std::string& module) { modules_[alias] = module; }
   // Effects of this handler and verb are kept back until released.
   void hold(const std::string& handler, const std::string& verb) {
     held_.insert(handler + " " + verb);
@@ -106,6 +114,7 @@ class ModelMachine {
   std::map<std::string, std::string> identity_of_;  // their UUIDs
   std::map<std::string, Json> contents_;
   std::map<std::string, Json> media_;
+  std::map<std::string, std::string> modules_;  // by alias, where it is not the alias itself
   std::set<std::string> held_;
   std::vector<Effect> kept_;
   std::map<std::string, Error> failures_;

@@ -287,6 +287,33 @@ TEST(EngineTest, HalvesThatWentOnAloneAreRefusedInEitherOrder) {
   }
 }
 
+TEST(EngineTest, WhatFailedIsKnownUntilItSucceedsAndNotWithoutBound) {
+  auto model = machine();
+  model->fail_effect("probe", "read", "Input/output error");
+  for (unsigned i = 0; i < 100; ++i) {
+    model->plug({.name = fmt::format("sdx{}", i), .minor = 16 * i, .probe = Json::object()});
+  }
+  const auto& attempts = model->engine().failed_attempts();
+  ASSERT_EQ(attempts.size(), 64U);
+  EXPECT_EQ(attempts.back().subject, "sdx99");
+  EXPECT_EQ(attempts.back().error, "Input/output error");
+  EXPECT_TRUE(std::none_of(attempts.begin(), attempts.end(),
+                           [](const FailedAttempt& attempt) { return attempt.subject == "sdx0"; }));
+
+  auto fails = machine();
+  fails->fail_effect("md", "assemble", "EINVAL");
+  for (const auto& disk : arrangement().disks) {
+    fails->plug(disk);
+  }
+  ASSERT_FALSE(fails->engine().failed_attempts().empty());
+  fails->fail_effect("md", "assemble", "");
+  fails->unplug("sdc");
+  fails->plug(arrangement().disks[2]);
+  EXPECT_TRUE(std::none_of(fails->engine().failed_attempts().begin(),
+                           fails->engine().failed_attempts().end(),
+                           [](const FailedAttempt& attempt) { return attempt.subject == kArray; }));
+}
+
 TEST(EngineTest, DegradedOnlyByPolicyAndDeadline) {
   auto never = machine();
   auto disks = arrangement().disks;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "daemon/engine.h"
+#include "daemon/explain.h"
 
 namespace muster {
 namespace {
@@ -40,6 +41,13 @@ void wrap(std::string_view text, std::size_t width, std::size_t indent, std::str
   out += "\n";
 }
 
+// A point in time, as "since" is.
+std::string deadline(const Engine& engine, const Thing& thing) {
+  const auto [then, due] = deadline_of(engine, thing);
+  return due == 0 ? std::string()
+                  : fmt::format("; {} at {:.1f} s", then, static_cast<double>(due) / 1e6);
+}
+
 std::string_view mark(State state) {
   switch (state) {
     case State::ready:
@@ -65,12 +73,13 @@ std::string board_text(const Engine& engine, std::size_t width) {
   std::set<std::string> told;
   const std::function<void(const Thing&, std::size_t)> below = [&](const Thing& thing,
                                                                    std::size_t depth) {
-    for (const auto& id : thing.needs) {
-      const Thing* needed = world.thing(id);
-      if (needed != nullptr && needed->state != State::ready && depth < kMaxDepth &&
-          told.insert(id).second) {
-        line(fmt::format("{:{}}{}: {}", "", 7 + 2 * depth, needed->what, needed->why));
-        below(*needed, depth + 1);
+    for (const auto& need : thing.needs) {
+      for (const auto& [needed, perhaps] : needed_things(world, thing, need)) {
+        if (needed->state != State::ready && depth < kMaxDepth && told.insert(needed->id).second) {
+          line(fmt::format("{:{}}{}{}: {}{}", "", 7 + 2 * depth, perhaps ? "may depend on " : "",
+                           needed->what, needed->why, deadline(engine, *needed)));
+          below(*needed, depth + 1);
+        }
       }
     }
   };
@@ -88,12 +97,18 @@ std::string board_text(const Engine& engine, std::size_t width) {
     }
     // "since" is a point in time, not a span: the board is redrawn when a fact changes, not every
     // second.
-    line(fmt::format("{} {}: {} (since {:.1f} s)", mark(thing.state), thing.what, thing.why,
-                     static_cast<double>(thing.since) / 1e6));
+    line(fmt::format("{} {}: {}{} (since {:.1f} s)", mark(thing.state), thing.what, thing.why,
+                     deadline(engine, thing), static_cast<double>(thing.since) / 1e6));
     below(thing, 1);
   }
+  if (world.phase() == Phase::gathering) {
+    for (const Thing* driver : storage_without_driver(world)) {
+      line(fmt::format("{} {}: {}", mark(driver->state), driver->what, driver->why));
+      told.insert(driver->id);
+    }
+  }
   for (const auto& [id, thing] : world.things()) {
-    if (thing.state == State::broken && !thing.requirement) {
+    if (thing.state == State::broken && !thing.requirement && !told.contains(id)) {
       line(fmt::format("{} {}: {}", mark(thing.state), thing.what, thing.why));
     }
   }

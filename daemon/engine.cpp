@@ -383,8 +383,10 @@ void Engine::apply(const Command& event) {
   } else if (event.verb == "status") {
     context.reply(event, status_json(*this));
   } else if (event.verb == "explain") {
-    context.reply(event,
-                  {{"text", explain_text(*this, event.arguments.value("subject", std::string()))}});
+    Json chain = explain_json(*this, event.arguments.value("subject", std::string()), now_);
+    context.reply(event, event.arguments.value("json", false)
+                             ? std::move(chain)
+                             : Json{{"text", explain_text(chain)}});
   } else {
     context.reply(event, {{"error", fmt::format("unknown command '{}'", event.verb)}});
   }

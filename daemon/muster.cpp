@@ -45,8 +45,8 @@ constexpr const char* kExamples = R"(Examples:
 
 Of recordings (no daemon needed; each has --help):
   muster replay FILE        does the engine still do what it did? --shuffle: in other orders?
-  muster explain --journal FILE
-                            why that boot waited
+  muster explain --journal FILE [--until 9.5s] [/dev/md0]
+                            why that boot waited, at its end or at any moment
   muster chart FILE -o boot.svg
                             that boot as a picture
   muster import LOG -o FILE a recording from the logs of other tools)";
@@ -247,6 +247,10 @@ int main(int argc, char** argv) {
     return follow_events(socket);
   }
   const std::string command = app.get_subcommands().front()->get_name();
-  return ask(socket, {{"command", command}, {"subject", subject}}, 0,
+  Json request = {{"command", command}, {"subject", subject}};
+  if (explain->parsed() && json) {
+    request["json"] = true;
+  }
+  return ask(socket, request, 0,
              [&](const Json& answer) { json ? show_json(answer) : show_text(answer); });
 }

@@ -56,17 +56,22 @@ const Life* first_missing(const History& history, const Life& requirement) {
   std::set<std::string> seen;
   const Life* life = &requirement;
   for (std::size_t depth = 0; depth < kMaxDepth; ++depth) {
+    const auto& needs = life->thing.needs;
+    // A need is an id, or a name under /dev.
     const auto next =
-        std::find_if(life->thing.needs.begin(), life->thing.needs.end(), [&](const auto& id) {
-          const auto it = history.lives.find(id);
-          return it != history.lives.end() && it->second.there &&
-                 it->second.thing.state != State::ready && !seen.contains(id);
+        std::find_if(history.lives.begin(), history.lives.end(), [&](const auto& entry) {
+          const auto& [id, other] = entry;
+          const auto& names = other.thing.names;
+          return other.there && other.thing.state != State::ready && !seen.contains(id) &&
+                 std::any_of(needs.begin(), needs.end(), [&, &id = id](const auto& need) {
+                   return need == id || std::find(names.begin(), names.end(), need) != names.end();
+                 });
         });
-    if (next == life->thing.needs.end()) {
+    if (next == history.lives.end()) {
       break;
     }
-    seen.insert(*next);
-    life = &history.lives.find(*next)->second;
+    seen.insert(next->first);
+    life = &next->second;
   }
   return life;
 }

@@ -61,6 +61,7 @@ struct ExplainOptions {
   std::string file;
   std::string subject;
   std::string until;
+  bool json = false;
 };
 
 int complain(std::string_view text) {
@@ -310,11 +311,24 @@ int run_explain(const ExplainOptions& options) {
   if (!recording) {
     return complain(recording.error().text);
   }
-  std::string text;
-  const auto replayed = replay::replay(*recording, *until, [&](const Engine& engine, const Step&) {
-    text = explain_text(engine, options.subject);
+  // The last engine is the one to ask; which step is the last is known afterwards.
+  Json explained;
+  const auto ask = [&](const Engine& engine, const Step& step) {
+    explained = explain_json(engine, options.subject, until->time.value_or(step.event.time));
+    return true;
+  };
+  std::size_t events = 0;
+  const auto counted = replay::replay(*recording, *until, [&](const Engine&, const Step&) {
+    ++events;
     return true;
   });
+  if (!counted) {
+    return complain(counted.error().text);
+  }
+  std::size_t seen = 0;
+  const auto replayed = replay::replay(
+      *recording, *until,
+      [&](const Engine& engine, const Step& step) { return ++seen < events || ask(engine, step); });
   if (!replayed) {
     return complain(replayed.error().text);
   }
@@ -322,7 +336,9 @@ int run_explain(const ExplainOptions& options) {
     fmt::print(stderr, "muster: {}", difference_text(*recording, *replayed->difference));
     return kNotSo;
   }
-  fmt::print("{}", text);
+  fmt::print("{}", options.json
+                       ? explained.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+                       : explain_text(explained));
   return kSame;
 }
 
@@ -370,6 +386,7 @@ int main(int argc, char** argv) {
   explain->add_option("--journal", explain_options.file, "the recording")->required();
   explain->add_option("subject", explain_options.subject, "a device, an array, a volume ...");
   explain->add_option("--until", explain_options.until, "as for replay");
+  explain->add_flag("--json", explain_options.json, "for programs");
 
   chart::add_chart(app);
   int import_status = kSame;

@@ -20,6 +20,17 @@ std::string normalised(std::string_view module) {
   return name;
 }
 
+// "pci 0000:3a:00.0 (8086:37D2)"
+std::string name_of(const std::string& devpath, const World& world) {
+  const Device* device = world.find(devpath);
+  if (device == nullptr) {
+    return devpath;
+  }
+  const auto pci_id = device->property("PCI_ID");
+  return fmt::format("{} {}{}", device->subsystem, device->kernel,
+                     pci_id.empty() ? std::string() : fmt::format(" ({})", pci_id));
+}
+
 }  // namespace
 
 void DriverPolicy::device(const Device& device, Context& context) {
@@ -242,7 +253,7 @@ void DriverPolicy::show(const std::string& alias_name, Context& context) {
       context.withdraw(thing.id);
       return;
     }
-    thing.what = "driver for " + *alias.devices.begin();
+    thing.what = "driver for " + name_of(*alias.devices.begin(), context.world());
   }
   switch (alias.state) {
     case Alias::State::resolving:
@@ -265,7 +276,8 @@ void DriverPolicy::show(const std::string& alias_name, Context& context) {
         }
         if (module.state == Module::State::wanted || module.state == Module::State::loading) {
           live = false;
-          thing.why = fmt::format("module {} is loading", name);
+          thing.why = name == alias_name ? std::string("being loaded")
+                                         : fmt::format("{} is being loaded", name);
         }
       }
       if (live && thing.state != State::broken) {

@@ -26,6 +26,16 @@ std::string at_end(const Options& options) {
   return "shell";
 }
 
+std::string what_it_waits_for(const World& world) {
+  if (!world.scanned()) {
+    return "until /sys was read once";
+  }
+  return world.plan().mode == Mode::nuke
+             ? "until every requirement is met; a nuke is not started before, not even by `muster "
+               "go`"
+             : "until every requirement is met; `muster go` starts it as it is";
+}
+
 }  // namespace
 
 void LaunchPolicy::plan_changed(Context& context) {
@@ -281,7 +291,7 @@ void LaunchPolicy::decide(Context& context) {
   // A duplicate that is in the machine from the start counts in every order: /sys must have been
   // read once.
   if (!forced_ && (!world.scanned() || !all_met(world))) {
-    show(State::waiting, "until every requirement is met", context);
+    show(State::waiting, what_it_waits_for(world), context);
     return;
   }
   auto arguments = preparation(world);
@@ -290,7 +300,7 @@ void LaunchPolicy::decide(Context& context) {
     return;
   }
   failed_.clear();
-  show(State::working, "everything is met; being prepared", context);
+  show(State::working, "being prepared", context);
   prepared_ = arguments.dump();
   step(Stage::preparing, "prepare", std::move(arguments), world.plan().tool_ms(), context);
 }

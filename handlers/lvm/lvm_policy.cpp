@@ -294,8 +294,8 @@ const Device* LvmPolicy::pv_device(const Group& group, const PhysicalVolume& pv,
   const auto it = devices_of_pv_.find(pv.id);
   if (it == devices_of_pv_.end()) {
     *why = fmt::format("PV {}{} not seen", pv.id, hint);
-    for (const Thing* thing : world.things_named(pv.device_hint)) {
-      needs->push_back(thing->id);
+    if (pv.device_hint.starts_with("/dev/")) {
+      needs->push_back(pv.device_hint);
     }
     return nullptr;
   }
@@ -450,7 +450,8 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
       return;
     }
     if (!lv.cannot_remove.empty()) {
-      show(group, lv, State::broken, lv.cannot_remove, {}, context);
+      show(group, lv, State::broken,
+           fmt::format("{}; it cannot be taken down: {}", reason, lv.cannot_remove), {}, context);
       return;
     }
     show(group, lv, State::broken, reason + "; being taken down", {}, context);
@@ -494,7 +495,7 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
     });
     if (!named) {
       show(group, lv, State::waiting,
-           fmt::format("{}; activated by lvm only if the plan names it",
+           fmt::format("{}; not activated, since the plan does not name it",
                        *why_not_linear(vg, *index)),
            {}, context);
       return;
@@ -511,9 +512,8 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
         needed != nullptr &&
         (needed->state == State::ready || (module != "dm_mod" && needed->state != State::working));
     if (!settled) {
-      show(group, lv, State::waiting,
-           fmt::format("{}: {}", module, needed == nullptr ? "being loaded" : needed->why), {id},
-           context);
+      show(group, lv, State::waiting, fmt::format("its PVs are there; needs module {}", module),
+           {id}, context);
       return;
     }
   }

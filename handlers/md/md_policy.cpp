@@ -143,6 +143,7 @@ void MdPolicy::device(const Device& device, Context& context) {
   }
   auto& array = arrays_[uuid];
   array.uuid = uuid;
+  array.gone.erase(std::to_string(member.slot));
   array.members[device.devpath] = std::move(member);
   dirty_.insert(uuid);
   // Loading a personality takes up to half a second: it starts when the first member is seen.
@@ -174,6 +175,10 @@ void MdPolicy::device_gone(const Device& device, Context& context) {
     return;
   }
   auto& array = arrays_[it->second];
+  if (const auto member = array.members.find(device.devpath);
+      member != array.members.end() && member->second.slot >= 0) {
+    array.gone[std::to_string(member->second.slot)] = {device.kernel, context.now()};
+  }
   array.members.erase(device.devpath);
   array.failed.clear();
   dirty_.insert(it->second);
@@ -223,20 +228,26 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
       break;
     }
   }
-  if (reference == nullptr) {
-    const bool unknown =
-        std::any_of(array.members.begin(), array.members.end(), [](const auto& entry) {
-          return entry.second.superblock.value("role_kind", std::string()) == "unknown";
-        });
-    verdict.why = unknown ? "the slots of its members are not known"
-                          : "only spares or stale members are there";
-    return verdict;
-  }
   const auto kernel_name = [&](const std::string& devpath) {
     const Device* device = world.find(devpath);
     return device == nullptr ? devpath : device->kernel;
   };
-  std::vector<std::string> stale;
+  if (reference == nullptr) {
+    std::vector<std::string> names;
+    for (const auto& [devpath, member] : array.members) {
+      names.push_back(kernel_name(devpath));
+    }
+    const bool unknown =
+        std::any_of(array.members.begin(), array.members.end(), [](const auto& entry) {
+          return entry.second.superblock.value("role_kind", std::string()) == "unknown";
+        });
+    verdict.why = fmt::format("{}: {}",
+                              unknown ? "the slots of its members are not known"
+                                      : "only spares or stale members are there",
+                              fmt::join(names, ", "));
+    return verdict;
+  }
+  std::map<int, std::string> stale;  // by slot
   for (const auto& [devpath, member] : array.members) {
     if (!member.unusual.empty()) {
       verdict.kind = Verdict::Kind::unusual;
@@ -248,8 +259,8 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
     // The kernel takes members that are one event behind for current: a crash between two
     // superblock writes.
     if (member.events + 1 < newest) {
-      stale.push_back(
-          fmt::format("{} (events {}, newest {})", kernel_name(devpath), member.events, newest));
+      stale[member.slot] =
+          fmt::format("{} (events {}, newest {})", kernel_name(devpath), member.events, newest);
       const auto own = static_cast<std::size_t>(reference->slot);
       if (own < member.active_slots.size() && !member.active_slots[own]) {
         verdict.kind = Verdict::Kind::refused;
@@ -272,15 +283,19 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
   std::size_t expected = 0;
   for (std::size_t slot = 0; slot < reference->active_slots.size(); ++slot) {
     ++expected;
-    if (!verdict.members.contains(static_cast<int>(slot))) {
-      missing.push_back(
-          fmt::format("slot {} {}", slot,
-                      reference->active_slots[slot] ? "not seen" : "removed or failed earlier"));
+    if (const auto own = static_cast<int>(slot); !verdict.members.contains(own)) {
+      const auto old = stale.find(own);
+      missing.push_back(old != stale.end() ? fmt::format("slot {} is stale: {}", slot, old->second)
+                        : reference->active_slots[slot]
+                            ? fmt::format("slot {} not seen", slot)
+                            : fmt::format("slot {} removed or failed earlier", slot));
     }
   }
   if (verdict.kind == Verdict::Kind::unusual) {
     if (!missing.empty()) {
       verdict.kind = Verdict::Kind::incomplete;
+      verdict.why = fmt::format("{} of {} members; {}; {}", verdict.members.size(), expected,
+                                fmt::join(missing, ", "), verdict.why);
     }
     return verdict;
   }
@@ -290,8 +305,12 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
   }
   verdict.why = fmt::format("{} of {} members; {}", verdict.members.size(), expected,
                             fmt::join(missing, ", "));
-  if (!stale.empty()) {
-    verdict.why += fmt::format("; stale: {}", fmt::join(stale, ", "));
+  if (!verdict.members.empty()) {
+    std::vector<std::string> present;
+    for (const auto& [slot, devpath] : verdict.members) {
+      present.push_back(fmt::format("slot {} {}", slot, kernel_name(devpath)));
+    }
+    verdict.why += fmt::format("; here: {}", fmt::join(present, ", "));
   }
   const int level = reference->superblock.value("level", 0);
   const auto lost = missing.size();
@@ -381,12 +400,17 @@ std::vector<std::string> MdPolicy::names_of(const Array& array, const World& wor
   return {names.begin(), names.end()};
 }
 
-void MdPolicy::show(Array& array, const std::string& why, State state, Context& context) {
+void MdPolicy::show(Array& array, const std::string& why, State state, Context& context,
+                    std::vector<std::string> needs) {
   Thing thing;
   thing.id = thing_id(array.uuid);
   thing.what = title(array);
   thing.state = state;
   thing.why = why;
+  thing.needs = std::move(needs);
+  for (const auto& [slot, gone] : array.gone) {
+    thing.past.emplace(fmt::format("slot {} was {}, which went away", slot, gone.kernel), gone.at);
+  }
   thing.names = names_of(array, context.world());
   if (!array.devpath.empty()) {
     thing.devpath = array.devpath;
@@ -432,20 +456,22 @@ void MdPolicy::consider(Array& array, Context& context) {
       show(array, {}, State::ready, context);
       return;
     }
+    const std::string reason =
+        doomed ? "a member is gone" : "the missing member is there, it will be put together whole";
     held_up_.insert(array.uuid);
     if (const auto holders = world.holders(array.devpath); !holders.empty()) {
-      show(array,
-           fmt::format("a member is gone; to be stopped once {} is down", holders.front()->what),
+      show(array, fmt::format("{}; to be stopped once {} is down", reason, holders.front()->what),
            State::broken, context);
       return;
     }
     if (!array.cannot_stop.empty()) {
-      show(array, array.cannot_stop, State::broken, context);
+      show(array, fmt::format("{}; it cannot be stopped: {}", reason, array.cannot_stop),
+           State::broken, context);
       return;
     }
     held_up_.erase(array.uuid);
     const Device* device = world.find(array.devpath);
-    show(array, "a member is gone; being stopped", State::broken, context);
+    show(array, reason + "; being stopped", State::broken, context);
     array.stopping = context.want("stop", device->kernel,
                                   {{"devno", device->devno->text()}, {"kernel", device->kernel}},
                                   world.plan().tool_ms());
@@ -475,27 +501,30 @@ void MdPolicy::consider(Array& array, Context& context) {
   bool degraded = false;
   if (verdict.kind == Verdict::Kind::incomplete) {
     const auto after = world.plan().options.degraded_after;
-    if (!verdict.can_run_degraded || !after) {
-      show(array, verdict.why, State::waiting, context);
+    if (!verdict.can_run_degraded) {
+      show(array, verdict.why + (verdict.members.empty() ? "" : "; too few to run"), State::waiting,
+           context);
+      return;
+    }
+    if (!after) {
+      show(array, verdict.why + "; not started degraded, since muster.degraded_after is never",
+           State::waiting, context);
       return;
     }
     if (!array.degraded_allowed) {
       if (!array.degraded_timer) {
         array.degraded_timer = true;
-        context.set_timer("degraded " + array.uuid,
+        context.set_timer("degraded start " + array.uuid,
                           context.now() + std::chrono::microseconds(*after).count());
       }
-      show(
-          array,
-          fmt::format("{}; degraded start {} after it was first seen", verdict.why, to_text(after)),
-          State::waiting, context);
+      show(array, verdict.why, State::waiting, context);
       return;
     }
     degraded = true;
   }
   if (array.degraded_timer && !degraded) {
     array.degraded_timer = false;
-    context.cancel_timer("degraded " + array.uuid);
+    context.cancel_timer("degraded start " + array.uuid);
   }
   const auto& superblock = array.members.begin()->second.superblock;
   const int level = superblock.value("level", 0);
@@ -508,9 +537,8 @@ void MdPolicy::consider(Array& array, Context& context) {
   for (const auto& id : {std::string("module:md_mod"), "module:" + module}) {
     const Thing* needed = world.thing(id);
     if (needed == nullptr || needed->state != State::ready) {
-      show(array,
-           fmt::format("{}: {}", id.substr(7), needed == nullptr ? "being loaded" : needed->why),
-           State::waiting, context);
+      show(array, fmt::format("complete; needs module {}", id.substr(7)), State::waiting, context,
+           {id});
       return;
     }
   }
@@ -521,7 +549,7 @@ void MdPolicy::consider(Array& array, Context& context) {
     }
     show(array,
          start_ro_ == StartRo::failed ? "md_mod.start_ro cannot be set: a start could write"
-                                      : "complete",
+                                      : "complete; starts are being made read-only",
          start_ro_ == StartRo::failed ? State::broken : State::working, context);
     return;
   }
@@ -613,7 +641,7 @@ void MdPolicy::late(const Effect& effect, Context& context) {
 }
 
 void MdPolicy::timer(std::string_view name, Context& context) {
-  constexpr std::string_view kDegraded = "degraded ";
+  constexpr std::string_view kDegraded = "degraded start ";
   if (!name.starts_with(kDegraded)) {
     return;
   }

@@ -46,6 +46,11 @@ class MdPolicy final : public Policy {
     Json superblock;
     MUSTER_STATE(devpath, device_uuid, events, slot, unusual, active_slots, superblock)
   };
+  struct Gone {  // a member that was there
+    std::string kernel;
+    Micros at = 0;
+    MUSTER_STATE(kernel, at)
+  };
   struct Array {
     std::string uuid;
     std::map<std::string, Member> members;  // by devpath
@@ -58,9 +63,10 @@ class MdPolicy final : public Policy {
     bool stopped = false;  // STOP_ARRAY succeeded, the removal is not announced yet
     bool degraded_allowed = false;
     bool degraded_timer = false;
-    std::set<std::string> used;  // members the running array was made of
+    std::map<std::string, Gone> gone;  // by slot: told, never decided by
+    std::set<std::string> used;        // members the running array was made of
     MUSTER_STATE(uuid, members, devpath, assembling, stopping, failed, failed_with, cannot_stop,
-                 stopped, degraded_allowed, degraded_timer, used)
+                 stopped, degraded_allowed, degraded_timer, gone, used)
   };
   struct Verdict {
     enum class Kind { complete, incomplete, refused, unusual } kind = Kind::incomplete;
@@ -71,7 +77,8 @@ class MdPolicy final : public Policy {
 
   [[nodiscard]] Verdict judge(const Array& array, const World& world) const;
   void consider(Array& array, Context& context);
-  void show(Array& array, const std::string& why, State state, Context& context);
+  void show(Array& array, const std::string& why, State state, Context& context,
+            std::vector<std::string> needs = {});
   void adopt(Context& context);
   [[nodiscard]] std::vector<std::string> names_of(const Array& array, const World& world) const;
   [[nodiscard]] std::optional<int> number_of(const Array& array, const World& world) const;

@@ -24,6 +24,14 @@ bool is_disc_filesystem(std::string_view type) {
   return type == "iso9660" || type == "udf";
 }
 
+std::string few(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 6;
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(names.size(), kMost));
+  return fmt::format(
+      "{}{}", fmt::join(names.begin(), names.begin() + shown, ", "),
+      names.size() > kMost ? fmt::format(" and {} more", names.size() - kMost) : std::string());
+}
+
 MondoConfig config_of(const Json& found) {
   const auto files = found.value("files", Json::object());
   const auto it = files.find("mondo-restore.cfg");
@@ -241,8 +249,7 @@ MediumPolicy::Verdict MediumPolicy::judge(const Candidate& candidate, const Worl
   }
   std::string difference;
   if (plan.image_config.media_type && !same_backup(plan.image_config, config, &difference)) {
-    *why = fmt::format("a medium of another backup ({}); `muster use {}` takes it", difference,
-                       candidate.kernel);
+    *why = fmt::format("{}; `muster use {}` takes it", difference, candidate.kernel);
     return Verdict::other_backup;
   }
   return Verdict::exact;
@@ -278,11 +285,11 @@ void MediumPolicy::choose(Context& context) {
   }
   std::vector<const Candidate*> fitting;
   std::vector<std::string> others;
-  unsigned examining = 0;
-  unsigned looked_at = 0;
+  std::vector<std::string> plain;  // filesystems without a sign of Mondo
+  std::vector<std::string> examining;
   for (const auto& [devpath, candidate] : candidates_) {
     if (candidate.examining != 0) {
-      ++examining;
+      examining.push_back(candidate.kernel);
       continue;
     }
     if (!candidate.examined) {
@@ -296,7 +303,6 @@ void MediumPolicy::choose(Context& context) {
       }
       continue;
     }
-    ++looked_at;
     std::string why;
     const Verdict verdict = judge(candidate, world, &why);
     if (verdict == Verdict::exact ||
@@ -305,20 +311,30 @@ void MediumPolicy::choose(Context& context) {
     } else if (is_disc_filesystem(candidate.filesystem) ||
                candidate.found.value("archives", false)) {
       others.push_back(fmt::format("{}: {}", candidate.kernel, why));
+    } else {
+      plain.push_back(candidate.error.empty() ? candidate.kernel
+                                              : fmt::format("{}: {}", candidate.kernel, why));
     }
   }
   if (fitting.empty()) {
-    std::string why =
-        others.empty() ? std::string("not seen yet") : fmt::format("{}", fmt::join(others, "; "));
-    if (plan.config.media_type == MediaType::iso && others.empty()) {
-      why = fmt::format("no filesystem with {}/{}-1.iso seen yet ({} looked at)",
-                        plan.config.isodir.value_or(""), plan.config.iso_prefix, looked_at);
+    const bool iso = plan.config.media_type == MediaType::iso;
+    std::string why = iso ? fmt::format("no filesystem with {}/{}-1.iso seen yet",
+                                        plan.config.isodir.value_or(""), plan.config.iso_prefix)
+                          : std::string("no disc, stick or disk with the backup seen yet");
+    if (!others.empty()) {
+      why = fmt::format("{}", fmt::join(others, "; "));
     }
-    if (examining != 0) {
-      why += fmt::format("; {} being examined", examining);
+    if (!plain.empty()) {
+      why += fmt::format("; no backup on {}", few(plain));
+    }
+    if (!examining.empty()) {
+      why += fmt::format("; {} being examined", few(examining));
+    }
+    if (!plan.options.medium.empty()) {
+      why += fmt::format("; only {} is looked at (muster.medium)", quote(plan.options.medium));
     }
     std::vector<std::string> needs;
-    if (plan.config.media_type == MediaType::iso) {
+    if (iso) {
       // What the ISO files lie on may still be incomplete.
       for (const auto& [id, thing] : world.things()) {
         if ((thing.owner == "md" || thing.owner == "lvm") && thing.state != State::ready) {

@@ -37,6 +37,14 @@ std::set<std::string> modules_of(const Plan& plan) {
   return modules;
 }
 
+std::string unseen_lv(const World& world, const LvName& lv) {
+  const std::string prefix = fmt::format("lv:{}/", lv.vg);
+  const auto it = world.things().lower_bound(prefix);
+  return it != world.things().end() && it->first.starts_with(prefix)
+             ? fmt::format("volume group {} is there, but has no LV {}", quote(lv.vg), quote(lv.lv))
+             : fmt::format("no PV of volume group {} seen yet", quote(lv.vg));
+}
+
 }  // namespace
 
 void TargetPolicy::plan_changed(Context& context) {
@@ -83,19 +91,14 @@ void TargetPolicy::need_device(const std::string& device, Context& context) {
     if (ready != things.end()) {
       need.state = State::ready;
     } else if (things.empty()) {
-      need.why = lv ? "no volume group with it seen yet" : "no array of this number seen yet";
-      // What it could be is what is not up yet.
-      for (const auto& [id, thing] : world.things()) {
-        if (thing.owner == (lv ? "lvm" : "md") && thing.state != State::ready) {
-          need.needs.push_back(id);
-        } else if (lv && thing.owner == "md" && thing.state != State::ready) {
-          need.needs.push_back(id);
-        }
-      }
+      need.why = lv ? unseen_lv(world, *lv)
+                    : fmt::format("no array with the number of {} seen yet", device);
+      need.needs.push_back(name);
     } else {
-      need.state = things.front()->state == State::impossible ? State::impossible : State::waiting;
-      need.why = things.front()->why;
-      need.needs.push_back(things.front()->id);
+      const Thing& thing = *things.front();
+      need.state = thing.state == State::impossible ? State::impossible : State::waiting;
+      need.why = "needs " + thing.what;
+      need.needs.push_back(thing.id);
     }
   } else {
     const Device* found = world.block_by_kernel_name(kernel_name(device));
@@ -113,7 +116,7 @@ void TargetPolicy::need_drive(const std::string& drive, Context& context) {
   const Device* disk = context.world().block_by_kernel_name(kernel_name(drive));
   if (disk == nullptr || disk->size_bytes() == 0) {
     need.state = State::waiting;
-    need.why = "not seen yet";
+    need.why = disk == nullptr ? "not seen yet" : "has no size";
   }
   require("need:" + drive, std::move(need), context);
 }
@@ -131,7 +134,7 @@ void TargetPolicy::need_nuke(Context& context) {
       need.why = binding.conflict;
     } else if (!binding.bound) {
       need.why = binding.proposal == nullptr
-                     ? "not bound to a disk, and none has that name"
+                     ? "not bound to a disk (muster.target), and none has that name"
                      : fmt::format("not bound to a disk; today that is {}: `muster go` accepts it",
                                    identity_text(world, *binding.proposal));
     } else if (binding.disk == nullptr) {

@@ -239,11 +239,10 @@ TEST(EngineTest, AMemberThatNeverComesIsNamed) {
     }
   }
   EXPECT_EQ(model->count("launch", "run"), 0U);
-  EXPECT_THAT(
-      explain_text(model->engine(), ""),
-      AllOf(HasSubstr("target /dev/vg0/root: waiting"),
-            HasSubstr(fmt::format(
-                "array \"0\" (raid5, {}): waiting (2 of 3 members; slot 1 not seen)", kArray))));
+  EXPECT_THAT(explain_text(model->engine(), ""),
+              AllOf(HasSubstr("target /dev/vg0/root: waiting for"),
+                    HasSubstr(fmt::format("array \"0\" (raid5, {}): waiting for", kArray)),
+                    HasSubstr("2 of 3 members; slot 1 not seen; here: slot 0 sda, slot 2 sdc")));
   EXPECT_THAT(board_text(model->engine(), 200),
               AllOf(HasSubstr(kArray), HasSubstr("slot 1 not seen")));
 }
@@ -314,6 +313,32 @@ TEST(EngineTest, WhatFailedIsKnownUntilItSucceedsAndNotWithoutBound) {
                            [](const FailedAttempt& attempt) { return attempt.subject == kArray; }));
 }
 
+TEST(EngineTest, ExplainAnswersInWordsOrAsAnObject) {
+  auto model = machine();
+  model->plug(arrangement().disks[0]);
+  model->command("explain", {{"subject", "/dev/md0"}, {"json", true}});
+  const Json answer = model->effects().back().arguments.at("answer");
+  ASSERT_EQ(answer.at("chains").size(), 1U);
+  EXPECT_EQ(answer["chains"][0].at("id"), fmt::format("array:{}", kArray));
+  EXPECT_EQ(answer["chains"][0].at("state"), "waiting");
+  model->command("explain", {{"subject", "/dev/md0"}});
+  EXPECT_EQ(model->effects().back().arguments.at("answer"),
+            Json({{"text", explain_text(model->engine(), "/dev/md0")}}));
+}
+
+TEST(EngineTest, WhatWasThereIsToldAndLeavesNothingBehind) {
+  auto model = machine();
+  const auto& disks = arrangement().disks;
+  model->plug(disks[0]);
+  model->plug(disks[1]);
+  const auto before = model->why(fmt::format("array:{}", kArray));
+  model->plug(disks[2]);
+  model->unplug("sdc");
+  EXPECT_THAT(explain_text(model->engine(), ""), HasSubstr("slot 2 was sdc, which went away"));
+  // The state is a function of what is there, in whatever order it came and went.
+  EXPECT_EQ(model->why(fmt::format("array:{}", kArray)), before);
+}
+
 TEST(EngineTest, DegradedOnlyByPolicyAndDeadline) {
   auto never = machine();
   auto disks = arrangement().disks;
@@ -325,7 +350,7 @@ TEST(EngineTest, DegradedOnlyByPolicyAndDeadline) {
   allowed->plug(disks[3]);
   EXPECT_EQ(allowed->count("timer", "set"), 1U);
   EXPECT_EQ(allowed->count("md", "assemble"), 0U);
-  allowed->timer(fmt::format("md/degraded {}", kMirror));
+  allowed->timer(fmt::format("md/degraded start {}", kMirror));
   EXPECT_EQ(allowed->count("md", "assemble"), 1U);
   // The late member: taken down and put together whole, since nothing was written.
   allowed->plug(disks[4]);
@@ -803,8 +828,8 @@ const Story kStories[] = {
          model->plug(disk);
        }
        model->fail_effect("md", "assemble", "EINVAL");
-       model->timer(fmt::format("md/degraded {}", kArray));
-       model->timer(fmt::format("md/degraded {}", kMirror));
+       model->timer(fmt::format("md/degraded start {}", kArray));
+       model->timer(fmt::format("md/degraded start {}", kMirror));
        model->unplug("sdc");
        model->plug(arrangement().disks[2]);
        model->unplug("sde");
@@ -815,7 +840,7 @@ const Story kStories[] = {
      [] {
        auto model = machine(facts("compare_mode muster.degraded_after=30s"));
        model->plug(arrangement().disks[3]);
-       model->timer(fmt::format("md/degraded {}", kMirror));
+       model->timer(fmt::format("md/degraded start {}", kMirror));
        model->plug(arrangement().disks[4]);
        return model;
      }},
@@ -941,6 +966,9 @@ TEST(SnapshotTest, AnEngineRestoredAfterAnyEventGoesOnAsTheOtherDid) {
             << to_line(to_json(steps[k].event));
       }
       ASSERT_EQ(board_text(*once, 200), board_text(model->engine(), 200)) << story.name;
+      ASSERT_EQ(explain_json(*once, "", model->now()),
+                explain_json(model->engine(), "", model->now()))
+          << story.name;
     }
     EXPECT_EQ(to_line(going_on->snapshot()), to_line(model->engine().snapshot())) << story.name;
   }

@@ -152,7 +152,8 @@ TEST(BootChart, NothingLaunchedNamesWhatIsMissing) {
   expect_sound(chart);
   EXPECT_EQ(chart.launched, std::nullopt);
   EXPECT_EQ(chart.verdict, "Not launched: restore medium is waiting (1 of 2 requirements met)");
-  EXPECT_THAT(chart.breakdown, StartsWith("not seen yet (since 2.00 s: "));
+  EXPECT_THAT(chart.breakdown,
+              StartsWith("no disc, stick or disk with the backup seen yet (since 2.00 s: "));
   EXPECT_EQ(chart.path.back().text, "wait for restore medium");
   EXPECT_EQ(chart.path.back().end, chart.end);
 }
@@ -257,8 +258,9 @@ TEST(BootChart, RealBootThatMissesAMember) {
   expect_sound(chart);
   EXPECT_EQ(chart.verdict,
             "Not launched: target /dev/vg-main/da-ta is waiting (3 of 5 requirements met)");
-  EXPECT_THAT(chart.breakdown, AllOf(StartsWith("array \"0\" raid5 "),
-                                     HasSubstr(": 2 of 3 members; slot 2 not seen (since ")));
+  EXPECT_THAT(chart.breakdown,
+              AllOf(StartsWith("array \"0\" raid5 "),
+                    HasSubstr(": 2 of 3 members; slot 2 not seen; here: slot 0 ")));
   EXPECT_THAT(chart.path.back().text, StartsWith("wait for array \"0\" (raid5, "));
   const Row* array = row_named(chart, Section::arrays, "not started");
   ASSERT_NE(array, nullptr);

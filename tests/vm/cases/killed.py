@@ -1,4 +1,5 @@
 """musterd is killed with SIGKILL at random moments: same end, one launch, mondorestore's result not lost."""
+import json
 import random
 
 from .common import Medium, gathered, medium, recipes, stack_case, stack_disks, stack_expectations, witness
@@ -39,6 +40,16 @@ def result_known(stage):
     stage.wait_status(holds, 30, "mondorestore's result 3 in the status")
 
 
+def looked_at_nothing(stage):
+    """A daemon that is started while mondorestore runs reads no disk and puts nothing together."""
+    lines = stage.vm.check("cat /run/muster/journal.jsonl").splitlines()
+    effects = [e for e in (json.loads(line) for line in lines if line.endswith("}")) if "effect" in e]
+    done = [(e["handler"], e["effect"], e["subject"]) for e in effects
+            if e["handler"] in ("probe", "md", "lvm", "medium", "launch")]
+    if [d for d in done if d[:2] not in (("launch", "follow"), ("launch", "end"))]:
+        raise witness.Failed("while mondorestore ran the daemon did: %s" % done)
+
+
 for seed in range(1, 6):
     draw = random.Random(seed * 104729)
     late = ["a0", "a1", "a2", "b0", "b1", "p0", "medium"]
@@ -55,4 +66,4 @@ for seed in range(1, 6):
         "killed_%d" % seed, "musterd killed four times: between arrivals of %s, and while mondorestore runs"
         % " ".join(late), disks=stack_disks(late=late), medium=Medium(DISC, "usb", late=True), steps=steps,
         words="compare_mode vmtest.do=long:6,result:3", group="stack_killed",
-        expect=[killed_enough(4), result_known] + stack_expectations()))
+        expect=[killed_enough(4), result_known, looked_at_nothing] + stack_expectations()))

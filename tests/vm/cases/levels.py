@@ -37,6 +37,10 @@ def members_show_no_content(stage):
     wanted = "md:" + stage.manifest("arrays")["md0"]["uuid"]
     if link != wanted:
         raise witness.Failed("by-uuid leads to %s, not to the array %s" % (link, wanted))
+    for path, identity in stage.report.links().items():
+        if path.startswith(("/dev/disk/by-uuid/", "/dev/disk/by-label/")) and identity.startswith("disk:") and \
+                identity != "disk:CD":
+            raise witness.Failed("%s leads to a member, %s" % (path, identity))
 
 
 for case_name, late in (("mirrors", ()), ("mirrors_hotplug", ("m1", "n0"))):

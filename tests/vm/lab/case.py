@@ -1,5 +1,6 @@
 """A case: hardware, files and words as data; steps and expectations as small functions; and what runs it."""
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from .qemu import GuestTimeout, Machine
 from .report import Report
 from .witness import Failed, disk_hashes
 
+# Where a case is expected to fail nobody needs to wait that long.
+PATIENCE = int(os.environ.get("MUSTER_VM_PATIENCE", "1000"))
 WORDS = ("console=ttyS0,115200 quiet loglevel=3 no_timer_check panic=-1 rdinit=/vmtest/agent")
 
 
@@ -160,7 +163,7 @@ def _perform(case, directory, console_sink):
                 step(stage)
             if case.launches:
                 try:
-                    machine.wait_section("end", case.launch_seconds)
+                    machine.wait_section("end", min(case.launch_seconds, PATIENCE))
                 except GuestTimeout as error:
                     raise Failed("mondorestore was %s: %s" % (
                         "started but did not end" if machine.launched else "not started", error)) from error

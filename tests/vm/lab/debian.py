@@ -75,6 +75,12 @@ def kernel():
         return Kernel(root)
 
 
+def kernel_version():
+    """Of the kernel that kernel() gives; nothing is fetched to know it."""
+    unpacked = CACHE_DIR / "kernel"
+    return Kernel(unpacked).version if (unpacked / ".complete").exists() else kernel_package().removeprefix("linux-image-")
+
+
 def tools():
     """(root of the unpacked tools, the file names of their packages)."""
     with locked("tools"):

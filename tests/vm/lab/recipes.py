@@ -37,8 +37,10 @@ STACK_BACKUP = Backup(
               "# lvm lvcreate -L 4m -n home--x vg-main\n# lvm lvcreate -L 4m -n span-ning vg-main\n# lvm vgscan\n")
 
 # Every level, members on partitions; the disks go on four kinds of bus.
+# Metadata at the end is aligned down, to 4 KiB (1.0) and to 64 KiB (0.90): two partitions do not end there by chance.
+_SECTORS = {7: 8192 + 13, 8: 8192 + 75}
 _PARTITIONS = ("label: gpt\nlabel-id: %s\n" +
-               "".join("size=4MiB, name=part%d, uuid=00000000-0000-4000-8000-0000000%s%d\n" % (i, "%s", i)
+               "".join("size=%d, name=part%d, uuid=00000000-0000-4000-8000-0000000%s%d\n" % (_SECTORS.get(i, 8192), i, "%s", i)
                        for i in range(1, 10)))
 
 

@@ -73,6 +73,15 @@ class Stage:
         except ValueError as error:
             raise Failed("muster status --json is not JSON: %r" % text[:300]) from error
 
+    def waited_for(self):
+        """What the daemon says that it waits for, for a message."""
+        try:
+            things = json.loads(self.vm.run("muster status --json", 20)[1])["things"]
+        except (ValueError, KeyError, TypeError, StageError) as error:
+            return "the daemon does not say why: %s" % error
+        return "not there: " + "; ".join("%s: %s (%s)" % (t["what"], t["state"], t["why"]) for t in things
+                                         if t["state"] != "ready" and (t["requirement"] or t["id"] == "launch"))
+
     def wait_status(self, condition, guest_seconds, what):
         """Ask until condition(status) holds; the last status is in the message if it never does."""
         end = self.vm.now_ns() + int(guest_seconds * 1e9)
@@ -165,8 +174,9 @@ def _perform(case, directory, console_sink):
                 try:
                     machine.wait_section("end", min(case.launch_seconds, PATIENCE))
                 except GuestTimeout as error:
-                    raise Failed("mondorestore was %s: %s" % (
-                        "started but did not end" if machine.launched else "not started", error)) from error
+                    if machine.launched:
+                        raise Failed("mondorestore was started but did not end: %s" % error) from error
+                    raise Failed("mondorestore was not started; %s" % stage.waited_for()) from error
             elif machine.launched:
                 raise Failed("mondorestore was started, and must not have been")
             for expectation in case.expect:

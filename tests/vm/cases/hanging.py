@@ -15,20 +15,19 @@ def close_throttle(stage):
     stage.plug("x2")
 
 
-def stands_alone(stage):
-    """Every array and LV of the plan is ready although a disk hangs."""
+def late_is_said(stage):
+    """A step: the daemon has waited its time and says which disk does not answer."""
     def holds(status):
-        needed = [t for t in status["things"] if t["requirement"]]
-        return needed and all(t["state"] == "ready" for t in needed)
-    if not stage.vm.launched:
-        stage.wait_status(holds, 60, "everything else ready")
+        return any(t["id"].startswith("probe:vd") and t["state"] == "broken" and "does not answer" in t["why"]
+                   for t in status["things"])
+    stage.wait_status(holds, 40, "the disk that does not answer is named")
 
 
 CASES.append(stack_case("disk_hangs", "a bystander disk hangs on reads: the restore starts all the same",
                         disks=[*stack_disks(late=("a1", "b1")),
                                Disk("x2", "unused", on="virtio", late=True, slow=True)],
                         words="compare_mode vmtest.hidden=^/dev/vd",
-                        steps=[close_throttle, quiet(1500), lambda stage: stage.plug("a1"),
+                        steps=[close_throttle, quiet(1500), late_is_said, lambda stage: stage.plug("a1"),
                                lambda stage: stage.plug("b1")], wall_limit=360))
 
 
@@ -50,5 +49,5 @@ def slow_stack():
 CASES.append(stack_case("member_hangs", "a needed disk crawls, the rest goes on; it answers again, and all is well",
                         disks=slow_stack(),
                         steps=[lambda stage: stage.hardware.throttle("p0", CRAWL),
-                               lambda stage: stage.plug("p0"), member_hangs,
+                               lambda stage: stage.plug("p0"), member_hangs, late_is_said,
                                lambda stage: stage.hardware.throttle("p0", FREE)], wall_limit=360))

@@ -43,6 +43,14 @@ def again(name, milliseconds=500):
     return step
 
 
+def elsewhere(name):
+    """A step: it comes back in another place than it was."""
+    def step(stage):
+        stage.vm.after(500)
+        stage.plug(name, True)
+    return step
+
+
 # the medium is kept back, so that there is time to pull things before the launch
 def pulled_case(name, title, steps, **changes):
     fields = {"medium": Medium(DISC, "usb", late=True), "group": "stack_pulled"}
@@ -52,8 +60,8 @@ def pulled_case(name, title, steps, **changes):
 
 CASES.append(pulled_case("pulled_members", "members of complete arrays and a PV under LVs are pulled, and come back",
                          [wait_ready("root", "da-ta", "span-ning"), pull("a1"), no_map("vg--main-root"),
-                          no_map("vg--main-da--ta"), again("a1"), wait_ready("root", "da-ta"),
-                          pull("p0"), no_map("vg--main-home----x"), no_map("vg--main-span--ning"), again("p0"),
+                          no_map("vg--main-da--ta"), elsewhere("a1"), wait_ready("root", "da-ta"),
+                          pull("p0"), no_map("vg--main-home----x"), no_map("vg--main-span--ning"), elsewhere("p0"),
                           wait_ready("home--x", "span-ning"), pull("b0"), no_map("vg--main-span--ning"), again("b0"),
                           wait_ready("span-ning", "da-ta")], wall_limit=400))
 CASES.append(pulled_case("pulled_from_incomplete", "a member of an array that is not complete is pulled and comes back",

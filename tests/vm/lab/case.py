@@ -96,8 +96,11 @@ class Stage:
                 if condition(status):
                     return status
             self.vm.after(200)
-        raise Failed("%s: not within %d s of guest time; the status is %s"
-                     % (what, guest_seconds, json.dumps(status.get("things", status))[:1500]))
+        # What is there, and the drivers that no image has, say little.
+        open_things = ["%s: %s (%s)" % (t["what"], t["state"], t["why"]) for t in status.get("things", ())
+                       if t["state"] != "ready" and t["owner"] != "driver"]
+        raise Failed("%s: not within %d s of guest time; phase %s; %s"
+                     % (what, guest_seconds, status.get("phase"), "; ".join(open_things)[:1500]))
 
     def wait_things(self, guest_seconds=60, **wanted):
         """Until the things named (by id, or by a part of what they are) have these states."""

@@ -119,7 +119,8 @@ class Hardware:
     def attach(self, machine):
         self._machine = machine
 
-    def plug(self, name):
+    def plug(self, name, elsewhere=False):
+        """elsewhere: at another SCSI address, so under another path in sysfs."""
         if name == "medium":
             self.plug_medium()
             return
@@ -132,7 +133,10 @@ class Hardware:
                 if disk.on == name:
                     self.plug(disk.name)
             return
-        self._machine.qmp("device_add", **self._device(self._disks[name]))
+        device = self._device(self._disks[name])
+        if elsewhere:
+            device["scsi-id"] += 100
+        self._machine.qmp("device_add", **device)
         self._plugged.add(name)
 
     def unplug(self, name):

@@ -3,6 +3,7 @@ import json
 import random
 
 from .common import Medium, gathered, medium, recipes, stack_case, stack_disks, stack_expectations, witness
+from .pulled import wait_ready
 
 CASES = []
 DISC = medium.disc(recipes.STACK_BACKUP)
@@ -66,4 +67,11 @@ for seed in range(1, 6):
         "killed_%d" % seed, "musterd killed four times: between arrivals of %s, and while mondorestore runs"
         % " ".join(late), disks=stack_disks(late=late), medium=Medium(DISC, "usb", late=True), steps=steps,
         words="compare_mode vmtest.do=long:6,result:3", group="stack_killed",
-        expect=[killed_enough(4), result_known, looked_at_nothing] + stack_expectations()))
+        expect=[killed_enough(4), result_known, *stack_expectations(), looked_at_nothing]))
+
+CASES.append(stack_case(
+    "killed_assembled", "musterd killed when all but the medium is put together: what runs is taken as it is",
+    medium=Medium(DISC, "usb", late=True), group="stack_killed",
+    steps=[gathered, wait_ready("root", "da-ta", "home--x", "span-ning"), kill_after(300), gathered,
+           wait_ready("root", "da-ta", "home--x", "span-ning"), plug("medium")],
+    expect=[killed_enough(1), *stack_expectations()]))

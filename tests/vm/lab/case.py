@@ -184,6 +184,9 @@ def _perform(case, directory, console_sink):
                 raise Failed("mondorestore was started, and must not have been")
             for expectation in case.expect:
                 expectation(stage)
+            died = [line for line in stage.console().splitlines() if "starting it again" in line]
+            if died and "kills" not in stage.notes:
+                raise Failed("the daemon died: %s" % died[0].strip())
         finally:
             (directory / "report.jsonl").write_text("".join(json.dumps(e) + "\n" for e in machine.report),
                                                     encoding="utf-8")

@@ -161,6 +161,10 @@ void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context&
 }
 
 void ProbePolicy::late(const Effect& effect, Context& context) {
+  const auto it = readings_.find(effect.arguments.at("devpath").get<std::string>());
+  if (it == readings_.end() || it->second.pending != effect.id) {
+    return;  // of a device that is gone
+  }
   Thing thing;
   thing.id = "probe:" + effect.subject;
   thing.what = "reading " + effect.subject;

@@ -116,6 +116,16 @@ TEST_F(EngineRaceTest, AMountThatFailedIsTriedAgainWithTheNextDisc) {
   EXPECT_EQ(machine_.state("need:medium"), "ready");
 }
 
+TEST_F(EngineRaceTest, AReadOfADiskThatIsGoneHangsNobody) {
+  machine_.hold("probe", "read");
+  plug_disk();
+  const auto read = machine_.effects().back();
+  ASSERT_EQ(read.verb, "read");
+  machine_.unplug("sda");
+  machine_.send(EffectLate{read.id});
+  EXPECT_EQ(machine_.world().thing("probe:sda"), nullptr);
+}
+
 TEST_F(EngineRaceTest, ADriveThatCannotBeReadIsShownAndNothingElse) {
   machine_.fail_effect("probe", "read", "Input/output error");
   plug_drive();

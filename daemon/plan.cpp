@@ -1,7 +1,12 @@
 #include "daemon/plan.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+
+#include "daemon/quote.h"
 
 namespace muster {
 namespace {
@@ -47,7 +52,34 @@ std::optional<TextDiagnostic> doubt_about(const Plan& plan) {
   if (auto doubt = misread_in(plan.lvm_recipe, "an LVM recipe")) {
     return doubt;
   }
-  return misread_in(plan.raidtab, "a raidtab");
+  if (auto doubt = misread_in(plan.raidtab, "a raidtab")) {
+    return doubt;
+  }
+  // mondorestore erases nothing then, but it writes to drives by names that nothing binds.
+  if (plan.config.differential) {
+    return TextDiagnostic{"/tmp/mondo-restore.cfg", 0,
+                          "nuke of a differential backup: interactive instead", 0};
+  }
+  // An array is made of the drives of the raidtab: only those that the mountlist names are bound.
+  const auto known = target::drives(plan.mountlist);
+  for (const auto& array : plan.raidtab.arrays) {
+    for (const auto& member : array.members) {
+      if (member.device.starts_with("/dev/md") || target::split_lv_device(member.device)) {
+        continue;
+      }
+      const auto drive = target::real_drive(member.device);
+      if (std::none_of(known.begin(), known.end(),
+                       [&](const auto& each) { return each.device == drive; })) {
+        return TextDiagnostic{
+            "/etc/raidtab", member.line,
+            fmt::format(
+                "nuke with {} in {}, which the mountlist does not name: interactive instead",
+                quote(member.device), array.device),
+            0};
+      }
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace

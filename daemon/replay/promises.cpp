@@ -109,7 +109,9 @@ void Promises::check(const Effect& effect, const Engine& engine) {
       break_promise("5: mondorestore is launched a second time");
     }
     for (const auto& [id, thing] : engine.world().things()) {
-      if (thing.requirement && thing.state != State::ready && !told_to_go_) {
+      // A nuke is never started with less, whatever an operator says.
+      const bool excused = told_to_go_ && engine.world().plan().mode != Mode::nuke;
+      if (thing.requirement && thing.state != State::ready && !excused) {
         break_promise(fmt::format("5: mondorestore is launched while {} is {} ({})", thing.what,
                                   to_string(thing.state), thing.why));
       }

@@ -78,6 +78,12 @@ bool LaunchPolicy::all_met(const World& world) const {
   return any;
 }
 
+// A duplicate that is in the machine from the start counts in every order: /sys must have been read
+// once. What an operator said never stands for a requirement of a nuke.
+bool LaunchPolicy::may_start(const World& world) const {
+  return (forced_ && world.plan().mode != Mode::nuke) || (world.scanned() && all_met(world));
+}
+
 // Everything mondorestore will look for, as arguments: the executor knows nothing else.
 Json LaunchPolicy::preparation(const World& world) const {
   const Plan& plan = world.plan();
@@ -148,19 +154,23 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
   const World& world = context.world();
   if (effect.verb == "follow") {
     stage_ = Stage::ended;
-    const bool success = outcome.ok && outcome.result.value("success", false);
-    const auto text = outcome.ok ? outcome.result.value("text", std::string()) : outcome.error;
+    if (!outcome.ok) {
+      // It may run still: nothing is touched, and nothing ends.
+      context.report(fmt::format("mondorestore cannot be followed: {}", outcome.error));
+      show(State::broken, "mondorestore cannot be followed: " + outcome.error, context);
+      return;
+    }
+    const bool success = outcome.result.value("success", false);
+    const auto text = outcome.result.value("text", std::string());
     context.report(fmt::format("mondorestore ended: {}", text));
     show(success ? State::ready : State::broken, "mondorestore ended: " + text, context);
     context.set_phase(Phase::done);
-    if (!outcome.ok || !outcome.result.value("again", false)) {
-      const auto then = at_end(world.plan().options);
-      Json arguments = {{"then", then}};
-      if (auto home = home_of_journal(world); success && !home.is_null()) {
-        arguments["journal"] = std::move(home);
-      }
-      pending_ = context.want("end", then, std::move(arguments), 0, kLane);
+    const auto then = at_end(world.plan().options);
+    Json arguments = {{"then", then}};
+    if (auto home = home_of_journal(world); success && !home.is_null()) {
+      arguments["journal"] = std::move(home);
     }
+    pending_ = context.want("end", then, std::move(arguments), 0, kLane);
     return;
   }
   if (effect.verb == "end" || effect.verb == "shell") {
@@ -177,6 +187,7 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
   if (!outcome.ok) {
     failed_ = outcome.error;
     failed_with_ = preparation(world).dump();
+    forced_ = false;
     if (stage_ == Stage::launching) {
       context.set_phase(Phase::gathering);
     }
@@ -185,7 +196,7 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     return;
   }
   // What was met when the step began may not be met any more.
-  if (stage_ != Stage::launching && !forced_ && !all_met(world)) {
+  if (stage_ != Stage::launching && !may_start(world)) {
     stage_ = Stage::waiting;
     return;
   }
@@ -268,7 +279,7 @@ bool LaunchPolicy::command(const Command& command, Context& context) {
                                                   fmt::join(open, "; "))}});
     return true;
   }
-  forced_ = true;
+  forced_ = world.plan().mode != Mode::nuke;
   failed_.clear();
   context.reply(command, {{"text", "mondorestore is being started"}});
   return true;
@@ -288,9 +299,7 @@ void LaunchPolicy::decide(Context& context) {
     step(Stage::ended, "shell", Json::object(), 0, context);
     return;
   }
-  // A duplicate that is in the machine from the start counts in every order: /sys must have been
-  // read once.
-  if (!forced_ && (!world.scanned() || !all_met(world))) {
+  if (!may_start(world)) {
     show(State::waiting, what_it_waits_for(world), context);
     return;
   }

@@ -33,6 +33,7 @@ class LaunchPolicy final : public Policy {
   [[nodiscard]] Json home_of_journal(const World& world) const;
 
   [[nodiscard]] bool all_met(const World& world) const;
+  [[nodiscard]] bool may_start(const World& world) const;
   [[nodiscard]] Json preparation(const World& world) const;
   void step(Stage stage, std::string_view verb, Json arguments, std::int64_t deadline_ms,
             Context& context);

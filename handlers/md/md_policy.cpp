@@ -257,8 +257,10 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
       continue;
     }
     // The kernel takes members that are one event behind for current: a crash between two
-    // superblock writes.
-    if (member.events + 1 < newest) {
+    // superblock writes. But not one that the newest says had failed by then.
+    const auto slot = static_cast<std::size_t>(member.slot);
+    const bool failed = slot < reference->active_slots.size() && !reference->active_slots[slot];
+    if (member.events + 1 < newest || (member.events < newest && failed)) {
       stale[member.slot] =
           fmt::format("{} (events {}, newest {})", kernel_name(devpath), member.events, newest);
       const auto own = static_cast<std::size_t>(reference->slot);

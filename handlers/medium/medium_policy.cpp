@@ -20,6 +20,10 @@ bool is_optical(const Device& device) {
   return device.kernel.starts_with("sr");
 }
 
+bool is_removable(const Device& device) {
+  return is_optical(device) || (!device.is_partition() && device.attribute("removable") == "1");
+}
+
 bool is_disc_filesystem(std::string_view type) {
   return type == "iso9660" || type == "udf";
 }
@@ -30,6 +34,14 @@ std::string few(const std::vector<std::string>& names) {
   return fmt::format(
       "{}{}", fmt::join(names.begin(), names.begin() + shown, ", "),
       names.size() > kMost ? fmt::format(" and {} more", names.size() - kMost) : std::string());
+}
+
+// Whether two media are copies of one backup: by its serial string, or by Mondo's files where there
+// is none.
+bool same_content(const Json& a, const Json& b) {
+  const auto serial = a.value("serial", std::string());
+  return serial == b.value("serial", std::string()) &&
+         (!serial.empty() || a.value("files", Json()) == b.value("files", Json()));
 }
 
 MondoConfig config_of(const Json& found) {
@@ -79,18 +91,17 @@ void MediumPolicy::device(const Device& device, Context& context) {
     return;
   }
   const std::string filesystem(device.signature_property("ID_FS_TYPE"));
+  if (is_removable(device) && polled_.insert(device.devpath).second) {
+    context.want("poll", device.kernel, {{"devpath", device.devpath}, {"msecs", kPollMs}}, 0);
+  }
   // Of thousands of disks most can hold no medium: they are not kept.
   if (!is_optical(device) && !may_hold_medium(device, filesystem, context.world().plan())) {
-    device_gone(device, context);
+    forget(device.devpath, context);
     return;
   }
   auto& candidate = candidates_[device.devpath];
   candidate.devpath = device.devpath;
   candidate.kernel = device.kernel;
-  if (is_optical(device) && !candidate.polled) {
-    candidate.polled = true;
-    context.want("poll", device.kernel, {{"devpath", device.devpath}, {"msecs", kPollMs}}, 0);
-  }
   const auto diskseq = device.signature ? device.signature->diskseq : device.diskseq;
   candidate.drive_state =
       device.signature ? device.signature->details.value("drive", std::string()) : std::string();
@@ -98,6 +109,7 @@ void MediumPolicy::device(const Device& device, Context& context) {
     candidate.filesystem = filesystem;
     candidate.diskseq = diskseq;
     candidate.examined = false;
+    candidate.told_to_use = false;
     candidate.asked_with.clear();
     candidate.found = Json();
     candidate.error.clear();
@@ -108,7 +120,14 @@ void MediumPolicy::device(const Device& device, Context& context) {
 }
 
 void MediumPolicy::device_gone(const Device& device, Context& context) {
-  if (const auto it = candidates_.find(device.devpath); it != candidates_.end()) {
+  if (context.world().find(device.devpath) == nullptr) {
+    polled_.erase(device.devpath);
+  }
+  forget(device.devpath, context);
+}
+
+void MediumPolicy::forget(const std::string& devpath, Context& context) {
+  if (const auto it = candidates_.find(devpath); it != candidates_.end()) {
     candidates_.erase(it);
     context.touch();
   }
@@ -305,8 +324,7 @@ void MediumPolicy::choose(Context& context) {
     }
     std::string why;
     const Verdict verdict = judge(candidate, world, &why);
-    if (verdict == Verdict::exact ||
-        (verdict == Verdict::other_backup && candidate.kernel == use_)) {
+    if (verdict == Verdict::exact || (verdict == Verdict::other_backup && candidate.told_to_use)) {
       fitting.push_back(&candidate);
     } else if (is_disc_filesystem(candidate.filesystem) ||
                candidate.found.value("archives", false)) {
@@ -346,16 +364,15 @@ void MediumPolicy::choose(Context& context) {
     return;
   }
   // Copies of one backup are one choice; a disc wins over a file, then the order of the devpaths.
-  std::stable_sort(fitting.begin(), fitting.end(), [this](const Candidate* a, const Candidate* b) {
-    const auto rank = [this](const Candidate* each) {
-      return (each->kernel == use_ ? 0 : 2) + (each->found.contains("iso") ? 1 : 0);
+  std::stable_sort(fitting.begin(), fitting.end(), [](const Candidate* a, const Candidate* b) {
+    const auto rank = [](const Candidate* each) {
+      return (each->told_to_use ? 0 : 2) + (each->found.contains("iso") ? 1 : 0);
     };
     return rank(a) < rank(b);
   });
   const Candidate& best = *fitting.front();
   for (const Candidate* rival : fitting) {
-    if (best.kernel != use_ &&
-        rival->found.value("serial", std::string()) != best.found.value("serial", std::string())) {
+    if (!best.told_to_use && !same_content(rival->found, best.found)) {
       show(State::impossible,
            fmt::format(
                "{} and {} hold different backups that both fit: `muster use {}` or `muster use {}`",
@@ -473,6 +490,12 @@ void MediumPolicy::late(const Effect& effect, Context& context) {
   if (effect.verb == "examine") {
     context.report(
         fmt::format("{} does not answer; other candidates are not held up", effect.subject));
+  } else if (effect.id == pending_) {
+    context.report(fmt::format("medium: {} of {} takes longer than expected",
+                               effect.verb == "take"    ? "mounting"
+                               : effect.verb == "tools" ? "unpacking the tools"
+                                                        : "unmounting",
+                               effect.subject));
   }
 }
 
@@ -505,7 +528,9 @@ bool MediumPolicy::command(const Command& command, Context& context) {
     context.reply(command, {{"error", fmt::format("{}: {}", quote(device), why)}});
     return true;
   }
-  use_ = device;
+  for (auto& [devpath, candidate] : candidates_) {
+    candidate.told_to_use = devpath == it->first;
+  }
   failed_.clear();
   context.reply(command, {{"text", fmt::format("the medium on {} is taken", device)}});
   return true;
@@ -556,9 +581,7 @@ void MediumPolicy::decide(Context& context) {
   for (const auto& [devpath, candidate] : candidates_) {
     if (devpath != chosen_ && candidate.examined &&
         judge(candidate, world, &why) == Verdict::exact &&
-        candidate.found.value("serial", std::string()) !=
-            it->second.found.value("serial", std::string()) &&
-        it->second.kernel != use_) {
+        !same_content(candidate.found, it->second.found) && !it->second.told_to_use) {
       show(State::impossible,
            fmt::format(
                "{} and {} hold different backups that both fit: `muster use {}` or `muster use {}`",

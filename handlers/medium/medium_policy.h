@@ -30,7 +30,7 @@ class MediumPolicy final : public Policy {
   void decide(Context& context) override;
 
   MUSTER_POLICY_STATE(candidates_, chosen_, chosen_diskseq_, stage_, pending_, failed_,
-                      failed_with_, use_, tools_of_, reloads_)
+                      failed_with_, polled_, tools_of_, reloads_)
 
  private:
   struct Candidate {
@@ -43,10 +43,10 @@ class MediumPolicy final : public Policy {
     std::string asked_with;  // arguments of the examination: another plan asks anew
     Json found;              // what examine found
     std::string error;
-    std::string drive_state;  // "no_disc", "tray_open" ... of an optical drive
-    bool polled = false;
+    std::string drive_state;   // "no_disc", "tray_open" ... of an optical drive
+    bool told_to_use = false;  // by the operator: this content, and no other in its place
     MUSTER_STATE(devpath, kernel, diskseq, filesystem, examining, examined, asked_with, found,
-                 error, drive_state, polled)
+                 error, drive_state, told_to_use)
   };
   enum class Verdict { exact, other_backup, not_it };
   enum class Stage { none, taking, unpacking, ready, releasing };
@@ -56,6 +56,7 @@ class MediumPolicy final : public Policy {
   [[nodiscard]] std::string type_refusal(const Plan& plan) const;
   void examine(Candidate& candidate, const Device& device, Context& context);
   void choose(Context& context);
+  void forget(const std::string& devpath, Context& context);
   void release(Context& context);
   void show(State state, std::string why, std::vector<std::string> needs, Context& context);
 
@@ -64,10 +65,10 @@ class MediumPolicy final : public Policy {
   std::uint64_t chosen_diskseq_ = 0;
   Stage stage_ = Stage::none;
   EffectId pending_ = 0;
-  std::string failed_;       // why taking or unpacking failed ...
-  std::string failed_with_;  // ... and with which candidate: another generation is tried again
-  std::string use_;          // the operator's choice: kernel name
-  std::string tools_of_;     // serial of the backup whose tools are unpacked
+  std::string failed_;            // why taking or unpacking failed ...
+  std::string failed_with_;       // ... and with which candidate: another generation is tried again
+  std::set<std::string> polled_;  // devpaths of drives that are to say when a disc or card comes
+  std::string tools_of_;          // serial of the backup whose tools are unpacked
   unsigned reloads_ = 0;
 };
 

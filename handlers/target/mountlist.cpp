@@ -271,6 +271,8 @@ bool is_numbered_drive(std::string_view device) {
   });
 }
 
+}  // namespace
+
 std::string real_drive(const std::string& device) {
   if (is_numbered_drive(device)) {
     return device;
@@ -282,6 +284,8 @@ std::string real_drive(const std::string& device) {
   }
   return mondo_drive(device);
 }
+
+namespace {
 
 std::string note_of(const TargetDrive& drive) {
   if (drive.device != drive.mondo_device) {

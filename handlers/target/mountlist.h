@@ -59,6 +59,9 @@ struct TargetDrive {
   bool operator==(const TargetDrive&) const = default;
 };
 
+// The drive that a device of a mountlist or raidtab is, or is a partition of.
+[[nodiscard]] std::string real_drive(const std::string& device);
+
 // In order of appearance, each once: devices with a size that do not start with /dev/md, cut to the
 // drive's name.
 [[nodiscard]] std::vector<TargetDrive> drives(const Mountlist& mountlist);

@@ -240,7 +240,7 @@ void TargetPolicy::decide(Context& context) {
                  .why = "not in the image; the medium brings it",
                  .needs = {"need:medium"}},
             context);
-  } else if (plan.mode == Mode::nuke && !plan.config.differential) {
+  } else if (plan.mode == Mode::nuke) {
     need_nuke(context);
   } else {
     if (plan.mode == Mode::compare) {

@@ -268,6 +268,17 @@ TEST(EngineTest, NothingIsAssembledWhileMembersAreStaleOrClaimedTwice) {
               HasSubstr("stale: sdc (events 4, newest 10)"));
 }
 
+TEST(EngineTest, AMemberThatFailedLastIsNotCurrentEvenOneEventBehind) {
+  auto model = machine();
+  model->plug({.name = "sdd",
+               .minor = 48,
+               .probe = md_member(kMirror, "1", 1, 2, 0, 102, {"active", "missing"})});
+  model->plug({.name = "sde", .minor = 64, .probe = md_member(kMirror, "1", 1, 2, 1, 101)});
+  EXPECT_EQ(model->count("md", "assemble"), 0U);
+  EXPECT_THAT(model->why(fmt::format("array:{}", kMirror)),
+              HasSubstr("stale: sde (events 101, newest 102)"));
+}
+
 TEST(EngineTest, HalvesThatWentOnAloneAreRefusedInEitherOrder) {
   for (const bool reverse : {false, true}) {
     auto model = machine();
@@ -454,6 +465,60 @@ TEST(EngineTest, AnotherBackupIsOnlyOffered) {
   EXPECT_EQ(model->count("launch", "run"), 1U);
 }
 
+TEST(EngineTest, AnEmptyCardReaderIsAskedToSayWhenACardComes) {
+  auto model = machine();
+  DeviceEvent slot;
+  slot.action = Action::add;
+  slot.devpath = "/devices/pci0000:00/usb1/1-1/host9/target9:0:0/9:0:0:0/block/sdz";
+  slot.subsystem = "block";
+  slot.properties = {{"MAJOR", "65"},     {"MINOR", "144"},       {"DEVNAME", "/dev/sdz"},
+                     {"DEVTYPE", "disk"}, {"SUBSYSTEM", "block"}, {"DISKSEQ", "30"}};
+  slot.attributes = {{"size", "0"}, {"removable", "1"}};
+  model->send(slot);
+  slot.action = Action::change;
+  model->send(slot);
+  EXPECT_EQ(model->count("medium", "poll"), 1U);
+  EXPECT_EQ(model->count("probe", "read"), 0U);
+}
+
+// The operator chose a disc, not a drive.
+TEST(EngineTest, AnotherDiscInTheDriveHasToBeChosenAnew) {
+  const auto backup = [](const char* files) {
+    return disc("1", fmt::format("files-in-filelist {}\nlast-filelist-number 7\ntotal-slices "
+                                 "0\niso-prefix lab\nbackup-media-type cdr\n",
+                                 files));
+  };
+  auto model = machine();
+  for (std::size_t i = 0; i + 1 < arrangement().disks.size(); ++i) {
+    model->plug(arrangement().disks[i]);
+  }
+  model->hold("launch", "prepare");
+  model->medium("sr0", backup("99"));
+  model->plug(arrangement().disks.back());
+  model->command("use", {{"device", "/dev/sr0"}});
+  ASSERT_EQ(model->state("need:medium"), "ready");
+  model->medium("sr0", backup("77"));
+  model->unplug("sr0");
+  model->plug(arrangement().disks.back());
+  EXPECT_EQ(model->state("need:medium"), "waiting");
+  EXPECT_THAT(model->why("need:medium"), HasSubstr("another backup"));
+}
+
+TEST(EngineTest, TwoBackupsWithoutASerialAreTwoIfTheirFilesDiffer) {
+  auto model = std::make_unique<ModelMachine>(Json{{"command_line", "interactive"}});
+  auto one = disc();
+  one.erase("serial");
+  auto other = one;
+  other["files"]["mountlist.txt"] = "/dev/sdz1 / ext3 1000\n";
+  model->medium("sr0", one);
+  model->medium("sr1", other);
+  model->start();
+  model->plug({.name = "sr0", .minor = 0, .probe = filesystem("iso9660")});
+  model->plug({.name = "sr1", .minor = 1, .probe = filesystem("iso9660", "3333-4444")});
+  EXPECT_EQ(model->state("need:medium"), "impossible");
+  EXPECT_THAT(model->why("need:medium"), HasSubstr("hold different backups"));
+}
+
 Json nuke_facts(const std::string& words) {
   auto known = facts("nuke_mode " + words);
   known["mountlist.txt"] = "/dev/sda1 / ext3 20000\n";
@@ -535,6 +600,41 @@ TEST_F(ADriveReadAtTheLaunch, MayBePulled) {
   model_->unplug("sda");
   EXPECT_EQ(model_->count("launch", "run"), 0U);
   EXPECT_EQ(model_->world().phase(), Phase::gathering);
+}
+
+// What an operator says once is no requirement of a nuke, neither now nor later.
+TEST(EngineTest, ANukeWithoutOneOfItsDrivesIsNotLaunchedByGo) {
+  auto known = nuke_facts("muster.target=sda:serial=GOOD muster.target=sdb:serial=FINE");
+  known["mountlist.txt"] = "/dev/sda1 / ext3 20000\n/dev/sdb1 /srv ext3 20000\n";
+  ModelMachine model(known);
+  auto found = disc();
+  found["files"]["mountlist.txt"] = known["mountlist.txt"];
+  model.medium("sr0", found);
+  model.start();
+  model.fail_effect("launch", "filter", "lvm pvs: exit status 5");
+  model.plug({.name = "sr0", .minor = 0, .probe = filesystem("iso9660")});
+  model.plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+  model.plug({.name = "sdb", .minor = 16, .serial = "FINE", .probe = Json::object()});
+  ASSERT_EQ(model.count("launch", "filter"), 1U);
+  model.hold("launch", "prepare");
+  model.fail_effect("launch", "filter", {});
+  model.command("go");
+  ASSERT_EQ(model.count("launch", "prepare"), 2U);
+  model.unplug("sdb");
+  model.release("launch", "prepare");
+  EXPECT_EQ(model.count("launch", "filter"), 1U);
+  EXPECT_EQ(model.count("launch", "run"), 0U);
+  EXPECT_THAT(model.why("need:/dev/sdb"), HasSubstr("not seen yet"));
+}
+
+TEST(EngineTest, NobodySaysThatMondorestoreEndedWhereItCannotBeFollowed) {
+  auto model = nuke_machine("muster.target=sda:serial=GOOD");
+  model->fail_effect("launch", "follow", "muster-init: Connection refused");
+  model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+  EXPECT_EQ(model->count("launch", "run"), 1U);
+  EXPECT_EQ(model->count("launch", "end"), 0U);
+  EXPECT_EQ(model->world().phase(), Phase::restoring);
+  EXPECT_THAT(model->why("launch"), HasSubstr("cannot be followed: muster-init"));
 }
 
 TEST(EngineTest, ANukeIsNotLaunchedWithoutACheckedFilter) {

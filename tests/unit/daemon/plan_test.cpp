@@ -69,6 +69,18 @@ TEST(Plan, ANukeNeedsEveryFileReadAsItIsWritten) {
       {"raidtab", "raiddev /dev/md0\nraid-level 1\n", Mode::nuke, ""},
       {"raidtab", "raiddev /dev/md0\nraid-level five\nraid-level 1\n", Mode::interactive,
        "/etc/raidtab:2: nuke with a raidtab that mondorestore would misread: interactive instead"},
+      {"raidtab",
+       "raiddev /dev/md0\nraid-level 1\nnr-raid-disks 2\ndevice /dev/sda2\nraid-disk 0\ndevice "
+       "/dev/sdc1\nraid-disk 1\n",
+       Mode::interactive,
+       "/etc/raidtab:6: nuke with \"/dev/sdc1\" in /dev/md0, which the mountlist does not name: "
+       "interactive instead"},
+      {"raidtab",
+       "raiddev /dev/md0\nraid-level 1\nnr-raid-disks 1\ndevice /dev/sda2\nraid-disk 0\n",
+       Mode::nuke, ""},
+      {"mondo-restore.cfg", "files-in-filelist 3\nbackup-media-type dvd\ndifferential 1\n",
+       Mode::interactive,
+       "/tmp/mondo-restore.cfg: nuke of a differential backup: interactive instead"},
   };
   for (const auto& c : cases) {
     auto given = facts("nuke_mode");

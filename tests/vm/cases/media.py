@@ -41,7 +41,7 @@ CASES.append(stack_case("drive_states", "drive empty, a blank, tray open, no bac
                                "discforeign": FOREIGN},
                         steps=[gathered, said("sr0: no disc"), quiet(1000),
                                # what is in a blank of QEMU's is zeros, not nothing
-                               insert("discblank"), said("not seen yet"), quiet(1000),
+                               insert("discblank"), said("no disc, stick or disk with the backup seen yet"), quiet(1000),
                                tray_opens, said("sr0: tray open"), quiet(1000),
                                insert("discforeign"), said("sr0: no archives directory"), quiet(1000),
                                insert("discother"), said("sr0: a medium of another backup", "muster use sr0"), quiet(2000),

@@ -28,6 +28,13 @@
 // MUSTER_GENERATION). A request that carries another one comes from a musterd that is being
 // replaced: STALE, nothing is done.
 //
+// END is refused while the program runs: it comes from somebody who takes it for ended.
+//
+// When muster-init executes itself again after a crash every connection is closed, but the
+// listening socket stays: whoever connects meanwhile is answered as soon as it is back. A closed
+// connection says nothing about the program; STATE does. A muster-init that has failed for good
+// takes the socket away.
+//
 // An empty environment in LAUNCH means muster-init's own (PATH, HOME, TERM). The program gets a new
 // session with a pseudo terminal as its controlling terminal; muster-init copies between that and
 // the console, and picks up "Execution run ended; result=N" on the way: `result` is N, or empty if

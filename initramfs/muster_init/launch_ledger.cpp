@@ -26,6 +26,12 @@ LaunchDecision LaunchLedger::decide(const LaunchRequest& request,
   return {request.again ? LaunchVerdict::start : LaunchVerdict::already, {}};
 }
 
+std::string LaunchLedger::objection_to_end() const {
+  return state_.phase == Phase::running
+             ? "pid " + std::to_string(state_.pid) + " (" + state_.token + ") still runs"
+             : std::string();
+}
+
 void LaunchLedger::started(const std::string& token, std::int64_t pid) {
   state_ = LaunchState{Phase::running, token, pid, Ended::no, 0, std::nullopt};
 }

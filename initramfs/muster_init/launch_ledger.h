@@ -24,6 +24,9 @@ class LaunchLedger {
 
   [[nodiscard]] LaunchDecision decide(const LaunchRequest& request,
                                       std::uint64_t current_generation) const;
+  // Why the machine may not be ended on a request: whoever asks while the program runs is mistaken
+  // about it. Empty: it may. (ctrl-alt-del and `reboot` are signals and are not asked.)
+  [[nodiscard]] std::string objection_to_end() const;
   void started(const std::string& token, std::int64_t pid);
   // The program file could not be executed; what ran was only our own child.
   void exec_failed(int os_error);

@@ -536,6 +536,9 @@ Reply Supervisor::answer(const Request& request, std::string& event) {
     return {ReplyKind::ok, {}, report()};
   }
   if (const auto* end = std::get_if<EndRequest>(&request)) {
+    if (auto objection = ledger_.objection_to_end(); !objection.empty()) {
+      return {ReplyKind::refused, std::move(objection), report()};
+    }
     if (end->kind == EndKind::shell) {
       if (const auto started = start_shell(After::end_reboot); !started) {
         return {ReplyKind::refused, started.error().text, report()};

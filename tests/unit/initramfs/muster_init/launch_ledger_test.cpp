@@ -58,6 +58,20 @@ TEST(LaunchLedger, WhatNeverRanMayBeTriedAgain) {
   EXPECT_EQ(verdict(ledger, request("b")), LaunchVerdict::start);
 }
 
+TEST(LaunchLedger, NobodyEndsTheMachineWhileTheProgramRuns) {
+  LaunchLedger ledger;
+  EXPECT_EQ(ledger.objection_to_end(), "");
+  ledger.started("a", 100);
+  EXPECT_EQ(ledger.objection_to_end(), "pid 100 (a) still runs");
+  // Also not by the muster-init that took over after a crash.
+  EXPECT_EQ(LaunchLedger(ledger.state()).objection_to_end(), "pid 100 (a) still runs");
+  LaunchLedger never_ran = ledger;
+  never_ran.exec_failed(2);
+  EXPECT_EQ(never_ran.objection_to_end(), "");
+  ledger.ended(Ended::signal, 9, {});
+  EXPECT_EQ(ledger.objection_to_end(), "");
+}
+
 TEST(LaunchLedger, KeepsTheResult) {
   LaunchLedger ledger;
   ledger.started("a", 100);

@@ -26,6 +26,7 @@ constexpr const char* kPath =
     "PATH=/bin:/usr/bin:/sbin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/mondo";
 constexpr const char* kShell = "/usr/lib/muster/bin/busybox";
 constexpr char kMostCrashes = '3';
+constexpr int kMostDescriptors = 256;  // PID 1 has some forty
 
 char g_crashes[2] = "0";
 char g_path_variable[128];
@@ -38,11 +39,26 @@ void say_fatal(const char* text) {
 }
 
 // Only async-signal-safe calls from here on.
+
+// For good: whoever is connected, or waits to be, must not wait for ever for a PID 1 that is only a
+// shell now. The program keeps its terminal; closing it would kill it.
+void leave_everybody() {
+  ::unlink(kSocketPath);
+  for (int fd = 3; fd < kMostDescriptors; ++fd) {
+    if (fd != g_terminal_to_keep) {
+      ::close(fd);
+    }
+  }
+}
+
 [[noreturn]] void restart_self() {
   char* environment[] = {g_path_variable, g_term_variable, nullptr};
   if (g_crashes[0] < kMostCrashes) {
     if (g_terminal_to_keep >= 0) {
       ::fcntl(g_terminal_to_keep, F_SETFD, 0);
+    }
+    if (g_listener_to_keep >= 0) {
+      ::fcntl(g_listener_to_keep, F_SETFD, 0);
     }
     char name[] = "muster-init";
     char recover[] = "--recover";
@@ -50,6 +66,7 @@ void say_fatal(const char* text) {
     char* argv[] = {name, recover, count, nullptr};
     ::execve("/proc/self/exe", argv, environment);
   }
+  leave_everybody();
   say_fatal("\nmuster-init: failed for good; this is a shell. `reboot -f` reboots.\n");
   sigset_t none;
   ::sigemptyset(&none);

@@ -25,6 +25,7 @@
 namespace muster::init {
 
 volatile int g_terminal_to_keep = -1;
+volatile int g_listener_to_keep = -1;
 
 namespace {
 
@@ -61,6 +62,12 @@ char process_state(pid_t pid) {
   const std::string text = read_small_file(("/proc/" + std::to_string(pid) + "/stat").c_str());
   const auto end = text.rfind(')');
   return end == std::string::npos || end + 2 >= text.size() ? '?' : text[end + 2];
+}
+
+bool is_listening(int fd) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 1;
 }
 
 // In a child: whatever is mounted is put away, the last mounted first. Blocks for as long as a disk
@@ -106,18 +113,20 @@ Supervisor::Supervisor(SupervisorOptions options) : options_(std::move(options))
   ::sigprocmask(SIG_SETMASK, &handled, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   signals_.reset(::signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC));
-  open_sockets();
 }
 
+// Under its name only once it listens: whoever waits for the name must not find a deaf socket.
 void Supervisor::open_sockets() {
+  const std::string path = std::string(kSocketPath) + ".new";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::snprintf(address.sun_path, sizeof address.sun_path, "%s", kSocketPath);
-  ::unlink(kSocketPath);
+  std::snprintf(address.sun_path, sizeof address.sun_path, "%s", path.c_str());
+  ::unlink(path.c_str());
   listener_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!listener_ ||
       ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::chmod(kSocketPath, 0600) != 0 || ::listen(listener_.get(), 16) != 0) {
+      ::chmod(path.c_str(), 0600) != 0 || ::listen(listener_.get(), 16) != 0 ||
+      ::rename(path.c_str(), kSocketPath) != 0) {
     console_.say(std::string("cannot listen on ") + kSocketPath + ": " + std::strerror(errno));
   }
 }
@@ -146,9 +155,10 @@ StateReport Supervisor::report() const {
 // Written at each change, read by the muster-init that the crash handler executes.
 void Supervisor::save_state() {
   g_terminal_to_keep = program_terminal_.get();
+  g_listener_to_keep = listener_.get();
   const std::string text = std::to_string(daemon_pid_) + " " +
                            std::to_string(program_terminal_.get()) + " " +
-                           std::to_string(shell_pid_);
+                           std::to_string(shell_pid_) + " " + std::to_string(listener_.get());
   const std::string path = std::string(kStateFile) + ".new";
   if (write_small_file(path.c_str(), format_reply(Reply{ReplyKind::event, text, report()}))) {
     ::rename(path.c_str(), kStateFile);
@@ -164,7 +174,8 @@ void Supervisor::recover() {
   int terminal = -1;
   int daemon = -1;
   int shell = -1;
-  if (std::sscanf(saved->text.c_str(), "%d %d %d", &daemon, &terminal, &shell) != 3) {
+  int listener = -1;
+  if (std::sscanf(saved->text.c_str(), "%d %d %d %d", &daemon, &terminal, &shell, &listener) != 4) {
     console_.say("cannot understand " + std::string(kStateFile));
     return;
   }
@@ -172,6 +183,10 @@ void Supervisor::recover() {
   daemon_pid_ = daemon;
   shell_pid_ = shell;
   ledger_ = LaunchLedger(saved->state.launch);
+  // Whoever connected in the meantime waits in its queue.
+  if (listener >= 0 && is_listening(listener) && ::fcntl(listener, F_SETFD, FD_CLOEXEC) == 0) {
+    listener_.reset(listener);
+  }
   if (terminal >= 0 && ::fcntl(terminal, F_SETFD, FD_CLOEXEC) == 0) {
     program_terminal_.reset(terminal);
     console_.enter_raw();
@@ -190,6 +205,12 @@ void Supervisor::run() {
   if (options_.recovered) {
     console_.say("crashed and was started again");
     recover();
+  }
+  if (!listener_) {
+    open_sockets();
+  }
+  if (options_.recovered) {
+    save_state();  // a second crash must find the descriptors, too
   }
   if (daemon_pid_ <= 0) {
     start_daemon();

@@ -33,8 +33,9 @@ struct SupervisorOptions {
 // Where a crashed muster-init finds what it knew; kept up to date at each change.
 inline constexpr const char* kStateFile = "/run/muster/init.state";
 
-// The descriptor that must survive the re-execution after a crash (-1: none).
+// The descriptors that must survive the re-execution after a crash (-1: none).
 extern volatile int g_terminal_to_keep;
+extern volatile int g_listener_to_keep;
 
 class Supervisor {
  public:

@@ -181,13 +181,17 @@ while :; do tail -f /dev/null & wait; done
 """, [[r"STATE text= generation=1 console=shell"], r"rescue:/# ", r"muster-init: powering off"],
                                  append="muster.shell", keys=[(r"rescue:/# ", "poweroff\r")]),
 
-    # a bug in muster-init itself: it executes itself again, and nothing is lost
+    # a bug in muster-init itself: it executes itself again, also twice, and nothing is lost; whoever connects meanwhile
+    # is answered, and a musterd that takes the program for ended is refused
     "crash-of-init": Case("""
 case $G in
-1) client launch 1 tok /test/program; sync; kill -SEGV 1; client state; client await ended state
+1) client launch 1 tok /test/program; sync; kill -SEGV 1; client end reboot; kill -SEGV 1; client state
+   client await ended state
    client end poweroff; read forever ;;
 esac
 """, [[r"PROGRAM asks"], r"muster-init: internal error", r"muster-init: crashed and was started again",
+      r"REFUSED text=pid \d+ \(tok\) still runs generation=1 console=program phase=running token=tok",
+      r"muster-init: internal error", r"muster-init: crashed and was started again",
       r"STATE text= generation=1 console=program phase=running token=tok", [r"PROGRAM got \[still\]"],
       r"phase=exited token=tok \(exited with status 3, result 16384\)"],
                           keys=[(r"started again[\s\S]*STATE text=", "still\r")]),

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "handlers/launch/init_client.h"
+
 namespace muster {
 namespace {
 
@@ -31,6 +33,37 @@ Result<std::string> receive_packet(const Fd& socket) {
 }  // namespace
 
 Result<void> InitWatch::connect(int answer_ms) {
+  auto socket = ask();
+  return socket ? take_answer(*socket, answer_ms) : tl::unexpected(socket.error());
+}
+
+void InitWatch::connect_surely(const std::function<void(const std::string&)>& say, int answer_ms) {
+  launch::SocketArrival arrival(path_);
+  std::string said;
+  const auto say_once = [&](const std::string& text) {
+    if (text != said) {
+      said = text;
+      say(text + "; nothing is done before it is known whether mondorestore runs");
+    }
+  };
+  for (;;) {
+    auto socket = ask();
+    Result<void> answered =
+        socket ? take_answer(*socket, answer_ms) : tl::unexpected(socket.error());
+    // Busy, perhaps: the question stands in its queue and is not put there a second time.
+    while (socket && !answered && answered.error().code == Errc::timeout) {
+      say_once(answered.error().text);
+      answered = take_answer(*socket, answer_ms);
+    }
+    if (answered) {
+      return;
+    }
+    say_once(answered.error().text);
+    arrival.wait(std::chrono::milliseconds(kAgainMs));
+  }
+}
+
+Result<Fd> InitWatch::ask() const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path_.size() >= sizeof address.sun_path) {
@@ -51,15 +84,22 @@ Result<void> InitWatch::connect(int answer_ms) {
   if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
     return fail_errno(path_, errno);
   }
+  return socket;
+}
+
+Result<void> InitWatch::take_answer(Fd& socket, int answer_ms) {
   pollfd ready{socket.get(), POLLIN, 0};
-  if (::poll(&ready, 1, answer_ms) <= 0) {
+  const auto packet =
+      ::poll(&ready, 1, answer_ms) > 0 ? receive_packet(socket) : fail_errno("muster-init", EAGAIN);
+  if (!packet && packet.error().os_error == EAGAIN) {
     return fail(Errc::timeout, fmt::format("{}: muster-init does not answer", path_));
   }
-  socket_ = std::move(socket);
-  if (!receive()) {
-    socket_.reset();
+  const auto reply = packet ? init::parse_reply(*packet) : tl::unexpected(packet.error());
+  if (!reply) {
     return fail(Errc::invalid, fmt::format("{}: muster-init's answer cannot be read", path_));
   }
+  state_ = reply->state;
+  socket_ = std::move(socket);
   return {};
 }
 

@@ -28,6 +28,10 @@ class InitWatch {
 
   // Connects and takes the first state. Errc::not_found: there is no muster-init.
   [[nodiscard]] Result<void> connect(int answer_ms = kAnswerMs);
+  // The same, until muster-init has answered, however long that takes: while it is our parent,
+  // whether mondorestore runs must be known, not guessed. `say` is told what is waited for.
+  void connect_surely(const std::function<void(const std::string&)>& say,
+                      int answer_ms = kAnswerMs);
   [[nodiscard]] const init::StateReport& state() const { return state_; }
   [[nodiscard]] bool console_is_free() const { return state_.console == init::ConsoleOwner::free; }
 
@@ -36,6 +40,9 @@ class InitWatch {
   void follow(Loop& loop, std::function<void()> changed);
 
  private:
+  [[nodiscard]] Result<Fd> ask() const;
+  // Errc::timeout: no answer yet; `socket` is still good for one.
+  [[nodiscard]] Result<void> take_answer(Fd& socket, int answer_ms);
   [[nodiscard]] bool receive();
   void reconnect(Loop& loop);
 

@@ -93,7 +93,7 @@ class Daemon {
       return opened;
     }
     if (auto watched = watch_init(); !watched) {
-      notes_.push_back(watched.error().text);
+      return watched;
     }
     const auto sources = read_rules(root_, settings_.rules, notes_);
     std::vector<rules::Diagnostic> diagnostics;
@@ -172,8 +172,16 @@ class Daemon {
     return settings;
   }
 
+  // Before anything of the machine is read: while mondorestore runs nobody else opens a disk. A
+  // muster-init that is our parent is waited for. Another one there may be or not; but one that is
+  // there and does not answer is no reason to guess.
   [[nodiscard]] Result<void> watch_init() {
-    if (auto connected = init_.connect(); !connected) {
+    if (std::getenv(init::kGenerationVariable) != nullptr) {
+      init_.connect_surely([this](const std::string& text) {
+        report(text);
+        notes_.push_back(text);
+      });
+    } else if (auto connected = init_.connect(); !connected) {
       return connected.error().code == Errc::not_found ? Result<void>() : connected;
     }
     under_init_ = true;

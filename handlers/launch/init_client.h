@@ -2,6 +2,7 @@
 // musterd.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "daemon/fd.h"
@@ -10,11 +11,30 @@
 
 namespace muster::launch {
 
+// Notices that muster-init's socket is put in its place; from its construction on, so that nothing
+// is missed between a look and the wait.
+class SocketArrival {
+ public:
+  explicit SocketArrival(const std::string& socket_path);
+  // Until something was put into the socket's directory, but not for longer than `most`.
+  void wait(std::chrono::milliseconds most);
+
+ private:
+  Fd changes_;
+};
+
 class InitClient {
  public:
+  // How long a muster-init that executes itself again may be away. Its listening socket stays, so
+  // this is only for one that could not hand it over.
+  static constexpr std::chrono::milliseconds kAwayMs{10'000};
+
   // Errc::not_found: no muster-init on this machine.
   [[nodiscard]] static Result<InitClient> connect(
       const std::string& socket_path = init::kSocketPath);
+  // After a connection was lost: also waits for a muster-init that comes back.
+  [[nodiscard]] static Result<InitClient> reconnect(const std::string& socket_path,
+                                                    std::chrono::milliseconds away = kAwayMs);
 
   // Sends and waits for the answer; events that come before it are kept out.
   [[nodiscard]] Result<init::Reply> ask(const init::Request& request);

@@ -1,17 +1,19 @@
 #include "daemon/init_watch.h"
 
 #include <gmock/gmock.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include <array>
+#include <atomic>
+#include <optional>
 #include <thread>
+#include <vector>
 
+#include "tests/support/fake_init.h"
 #include "tests/support/temp_tree.h"
 
 namespace muster {
 namespace {
 
+using testing::FakeInit;
 using testing::TempTree;
 
 std::string report(init::ReplyKind kind, init::ConsoleOwner console, init::Phase phase) {
@@ -21,34 +23,6 @@ std::string report(init::ReplyKind kind, init::ConsoleOwner console, init::Phase
   reply.state.launch.phase = phase;
   return init::format_reply(reply);
 }
-
-// muster-init's end of the socket.
-class FakeInit {
- public:
-  explicit FakeInit(const std::string& path) : listener_(::socket(AF_UNIX, SOCK_SEQPACKET, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-              0);
-    EXPECT_EQ(::listen(listener_.get(), 5), 0);
-  }
-  void accept() { client_.reset(::accept(listener_.get(), nullptr, nullptr)); }
-  std::string request() {
-    std::array<char, 1024> buffer;
-    const ssize_t got = ::recv(client_.get(), buffer.data(), buffer.size(), 0);
-    return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
-  }
-  void send(const std::string& packet) {
-    EXPECT_EQ(::send(client_.get(), packet.data(), packet.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(packet.size()));
-  }
-  void close() { client_.reset(); }
-
- private:
-  Fd listener_;
-  Fd client_;
-};
 
 TEST(InitWatch, WithoutMusterInitTheConsoleIsFree) {
   InitWatch watch("/nonexistent/init.sock");
@@ -71,6 +45,59 @@ TEST(InitWatch, AnAnswerThatCannotBeReadIsAnError) {
   other.join();
   ASSERT_FALSE(connected);
   EXPECT_THAT(connected.error().text, ::testing::HasSubstr("muster-init's answer cannot be read"));
+}
+
+TEST(InitWatch, AParentThatIsSlowIsWaitedFor) {
+  const TempTree tree;
+  FakeInit fake(tree.path("/init.sock"));
+  std::atomic<int> said = 0;
+  std::thread other([&] {
+    fake.accept();
+    EXPECT_EQ(fake.request(), init::format_request(init::StateRequest{}));
+    while (said == 0) {
+      std::this_thread::yield();
+    }
+    fake.send(report(init::ReplyKind::state, init::ConsoleOwner::program, init::Phase::running));
+  });
+  InitWatch watch(tree.path("/init.sock"));
+  std::vector<std::string> texts;
+  watch.connect_surely(
+      [&](const std::string& text) {
+        texts.push_back(text);
+        ++said;
+      },
+      5);
+  other.join();
+  EXPECT_EQ(watch.state().launch.phase, init::Phase::running);
+  EXPECT_THAT(texts, ::testing::ElementsAre(::testing::HasSubstr("muster-init does not answer")));
+}
+
+TEST(InitWatch, AParentThatCrashesOrIsNotThereIsAskedAgain) {
+  const TempTree tree;
+  std::optional<FakeInit> fake;
+  std::atomic<int> said = 0;
+  std::thread other([&] {
+    while (said == 0) {
+      std::this_thread::yield();
+    }
+    fake.emplace(tree.path("/init.sock"));
+    fake->accept();
+    EXPECT_EQ(fake->request(), init::format_request(init::StateRequest{}));
+    fake->close();
+    fake->accept();
+    EXPECT_EQ(fake->request(), init::format_request(init::StateRequest{}));
+    fake->send(report(init::ReplyKind::state, init::ConsoleOwner::free, init::Phase::exited));
+  });
+  InitWatch watch(tree.path("/init.sock"));
+  std::vector<std::string> texts;
+  watch.connect_surely([&](const std::string& text) {
+    texts.push_back(text);
+    ++said;
+  });
+  other.join();
+  EXPECT_EQ(watch.state().launch.phase, init::Phase::exited);
+  EXPECT_THAT(texts, ::testing::ElementsAre(::testing::HasSubstr("No such file"),
+                                            ::testing::HasSubstr("answer cannot be read")));
 }
 
 TEST(InitWatch, FollowsWhatMusterInitSaysAcrossItsRestart) {

@@ -27,6 +27,8 @@ namespace {
 constexpr const char* kPath = "/bin:/usr/bin:/sbin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/mondo";
 constexpr const char* kLvmConf = "/etc/lvm/lvm.conf";
 constexpr std::size_t kLogTail = 65536;
+// muster-init executes itself again at most three times in a boot; each costs a connection or two.
+constexpr int kMostConnections = 16;
 
 std::vector<DriveName> drives_of(const Json& arguments) {
   std::vector<DriveName> drives;
@@ -102,17 +104,44 @@ std::optional<std::int64_t> result_in_log() {
   return error == std::errc() ? std::optional(value) : std::nullopt;
 }
 
+enum class When { now, at_the_end };
+
+// What muster-init knows of mondorestore; `at_the_end`: waits until it does not run any more. That
+// a connection is lost says nothing about mondorestore: muster-init executes itself again after a
+// crash.
+Result<init::LaunchState> launch_state(const std::string& socket, When when) {
+  Result<init::Reply> reply = fail(Errc::io, "muster-init was not asked");
+  for (int connections = 0; connections < kMostConnections; ++connections) {
+    auto init = InitClient::reconnect(socket);
+    if (!init) {
+      return tl::unexpected(init.error());
+    }
+    reply = init->ask(init::StateRequest{});
+    while (when == When::at_the_end && reply && reply->state.launch.phase == init::Phase::running) {
+      reply = init->next();
+    }
+    if (reply) {
+      return reply->state.launch;
+    }
+  }
+  return tl::unexpected(reply.error());
+}
+
 Json outcome_of(const init::LaunchState& launch) {
-  const auto result = launch.result ? launch.result : result_in_log();
+  const bool started = launch.phase == init::Phase::exited;
+  auto result = launch.result;
+  if (started && !result) {
+    result = result_in_log();
+  }
   // Exit status 0 does not mean success: the true value is the one that it printed.
-  const bool ended_well = launch.phase == init::Phase::exited &&
-                          launch.ended == init::Ended::exit && launch.status == 0;
+  const bool ended_well = started && launch.ended == init::Ended::exit && launch.status == 0;
   const bool success = ended_well && result.value_or(0) == 0;
   std::string text = init::describe(launch);
   if (result && !launch.result) {
     text += fmt::format(", result {} by its log", *result);
   }
-  Json json = {{"success", success}, {"text", text}, {"status", launch.status}};
+  Json json = {
+      {"started", started}, {"success", success}, {"text", text}, {"status", launch.status}};
   if (result) {
     json["result"] = *result;
   }
@@ -309,6 +338,17 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
   if (launched) {
     return Json{{"state", init::describe(reply->state.launch)}};
   }
+  if (!reply) {
+    // Not sent a second time: it may have been what muster-init crashed on.
+    const auto launch = launch_state(init_socket_, When::now);
+    if (!launch) {
+      // It may run, so it counts as running: `follow` says what is known of it.
+      return Json{{"state", fmt::format("not known: {}", launch.error().text)}};
+    }
+    if (launch->phase == init::Phase::running || launch->phase == init::Phase::exited) {
+      return Json{{"state", init::describe(*launch)}};
+    }
+  }
   static_cast<void>(md::set_start_ro(root_));
   if (!reply) {
     return tl::unexpected(reply.error());
@@ -320,18 +360,18 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
 }
 
 Result<Json> LaunchExecutor::follow() {
-  auto init = InitClient::connect(init_socket_);
-  if (!init) {
-    return tl::unexpected(init.error());
+  const auto launch = launch_state(init_socket_, When::at_the_end);
+  if (!launch) {
+    return tl::unexpected(launch.error());
   }
-  auto reply = init->ask(init::StateRequest{});
-  while (reply && reply->state.launch.phase == init::Phase::running) {
-    reply = init->next();
+  if (launch->phase == init::Phase::idle) {
+    return fail(Errc::io, "muster-init knows of no start; it may have lost what it knew");
   }
-  if (!reply) {
-    return tl::unexpected(reply.error());
+  if (launch->phase == init::Phase::failed) {
+    // There is no mondorestore: what is assembled from here on is muster's again.
+    static_cast<void>(md::set_start_ro(root_));
   }
-  return outcome_of(reply->state.launch);
+  return outcome_of(*launch);
 }
 
 // Never an obstacle: what is to be done at the end is done.
@@ -383,6 +423,9 @@ Result<Json> LaunchExecutor::end(const Effect& effect) {
       init::EndRequest{then == "poweroff" ? init::EndKind::poweroff : init::EndKind::reboot});
   if (!reply) {
     return tl::unexpected(reply.error());
+  }
+  if (reply->kind != init::ReplyKind::ok) {
+    return fail(Errc::busy, fmt::format("muster-init does not {}: {}", then, reply->text));
   }
   return result;
 }

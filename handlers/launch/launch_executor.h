@@ -5,8 +5,11 @@
 //         polling of the medium's drive off, names of the plan's drives -> {"missing": [files that
 //         only cost errors]}
 // filter  {"drives"}: hides everything but the plan's drives from LVM and checks it with `lvm pvs`
-// -> {"seen": [PVs]} run     {"program", "arguments"}: md starts arrays read-write again, then the
-// launch -> {"state"} follow  {}: waits for its end -> {"success", "text", "status", "result"}
+// -> {"seen": [PVs]}
+// run     {"program", "arguments"}: md starts arrays read-write again, then the launch -> {"state"}
+// follow  {}: waits for its end -> {"started", "success", "text", "status", "result"}; "started"
+//         false: the program could not be executed, mondorestore never ran. An error means that
+//         nobody knows whether it still runs; it is never an end.
 // shell   {}, end {"then": "shell"|"reboot"|"poweroff"}
 #pragma once
 

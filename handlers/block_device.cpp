@@ -14,6 +14,8 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
+#include <filesystem>
 
 #include "daemon/quote.h"
 
@@ -28,6 +30,58 @@ namespace {
 // hostile.
 constexpr std::size_t kMaxMounts = 4 * 1024 * 1024;
 constexpr std::size_t kMaxRead = 64 * 1024 * 1024;
+
+// A path as /proc writes it: blanks and the like as \040.
+std::string unescaped(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto digit = [&](std::size_t at) {
+      return at < text.size() && text[at] >= '0' && text[at] <= '7';
+    };
+    if (text[i] == '\\' && digit(i + 1) && digit(i + 2) && digit(i + 3)) {
+      plain += static_cast<char>(
+          ((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 | (text[i + 3] - '0')) & 0xFF);
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+// "8:2": the number of the device that /proc calls by this path. A node that gave way to another
+// one ("/dev/sda2 (deleted)") had the kernel's name.
+std::string number_of(const Root& root, std::string path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  const bool deleted = path.ends_with(kDeleted);
+  if (deleted) {
+    path.resize(path.size() - kDeleted.size());
+  }
+  struct stat status = {};
+  if (!deleted && ::stat(root.host_path(path).c_str(), &status) == 0 && S_ISBLK(status.st_mode)) {
+    return fmt::format("{}:{}", major(status.st_rdev), minor(status.st_rdev));
+  }
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return attribute_text(root.read_file(fmt::format("/sys/class/block/{}/dev", name), kMaxAttribute)
+                            .value_or(std::string{}));
+}
+
+// The first line, taken off the text.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return line;
+}
+
+// The first word, taken off the line.
+std::string_view take_word(std::string_view& line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
+  const std::string_view word = line.substr(0, end);
+  line.remove_prefix(end);
+  return word;
+}
 
 }  // namespace
 
@@ -208,24 +262,58 @@ std::vector<std::string> holders_of(const Root& root, std::string_view devno) {
                              .value_or(std::string{})));
     }
   }
-  // ID PARENT MAJOR:MINOR ROOT MOUNTPOINT ...
+  const auto is_one_of_them = [&](std::string_view number) {
+    return !number.empty() && std::find(numbers.begin(), numbers.end(), number) != numbers.end();
+  };
+  // ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAG]... - FSTYPE SOURCE OPTIONS
   const std::string mounts =
       root.read_file("/proc/self/mountinfo", kMaxMounts).value_or(std::string{});
   for (std::string_view rest = mounts; !rest.empty();) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    std::string_view line = take_line(rest);
     std::array<std::string_view, 5> fields;
     for (std::string_view& field : fields) {
-      const std::size_t blank = std::min(line.find(' '), line.size());
-      field = line.substr(0, blank);
-      line.remove_prefix(std::min(blank + 1, line.size()));
+      field = take_word(line);
     }
-    if (std::find(numbers.begin(), numbers.end(), fields[2]) != numbers.end()) {
+    bool ours = is_one_of_them(fields[2]);
+    // btrfs has a number of its own and names only its device.
+    const std::size_t dash = line.find(" - ");
+    if (!ours && fields[2].starts_with("0:") && dash != std::string_view::npos) {
+      line.remove_prefix(dash + 3);
+      static_cast<void>(take_word(line));
+      const std::string source = unescaped(take_word(line));
+      ours = source.starts_with("/dev/") && is_one_of_them(number_of(root, source));
+    }
+    if (ours) {
       names.push_back("mounted at " + attribute_text(fields[4]));
     }
   }
+  // FILENAME TYPE SIZE USED PRIORITY, below a line of titles. The file system that a swap file is
+  // on is mounted.
+  const std::string swaps = root.read_file("/proc/swaps", kMaxMounts).value_or(std::string{});
+  for (std::string_view rest = swaps; !rest.empty();) {
+    std::string_view line = take_line(rest);
+    const std::string path = unescaped(take_word(line));
+    if (take_word(line) == "partition" && is_one_of_them(number_of(root, path))) {
+      names.push_back("swap on " + attribute_text(path));
+    }
+  }
   return names;
+}
+
+Result<void> make_block_node(const std::string& path, dev_t number) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  const std::string temporary = path + ".muster";
+  ::unlink(temporary.c_str());
+  if (::mknod(temporary.c_str(), S_IFBLK | 0600, number) != 0) {
+    return fail_errno(path, errno);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return fail_errno(path, error);
+  }
+  return {};
 }
 
 std::string holders_text(const Root& root, std::string_view devno) {

@@ -58,8 +58,12 @@ class BlockDevices {
 // "sda": the kernel's name of a device; empty if it is not there.
 [[nodiscard]] std::string kernel_name(const Root& root, std::string_view devno);
 
-// What holds this device or its partitions open: devices ("dm-0 (vg-lv)", "md127") and mounts
-// ("mounted at /mnt").
+// At `path`, a node with this number, in one step; what stands there gives way. Its directory is
+// made if it is missing.
+[[nodiscard]] Result<void> make_block_node(const std::string& path, dev_t number);
+
+// What holds this device or its partitions open: devices ("dm-0 (vg-lv)", "md127"), mounts
+// ("mounted at /mnt") and swap ("swap on /dev/sda2").
 [[nodiscard]] std::vector<std::string> holders_of(const Root& root, std::string_view devno);
 
 // The holders for an error: "held by dm-0 (vg-lv), mounted at /mnt", or that nobody is known.

@@ -96,5 +96,47 @@ TEST_F(BlockDeviceTest, NamesAndHoldersComeFromSysfs) {
   EXPECT_EQ(holders_text(root_, "8:16"), "held by mounted at /c");
 }
 
+// The nodes stand in for those of the machine: /proc names them by paths below the root.
+TEST_F(BlockDeviceTest, SwapHoldsItsDeviceByWhateverNameItWasOpened) {
+  ASSERT_TRUE(make_block_node(tree_.path("/dev/renamed"), makedev(8, 2)));
+  tree_.file("/sys/dev/block/8:0/sda2/partition", "2\n")
+      .file("/sys/dev/block/8:0/sda2/dev", "8:2\n")
+      .file("/sys/class/block/sdb2/dev", "8:18\n");
+  const std::string titles = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+  tree_.file("/proc/swaps", titles + "/dev/renamed  partition\t524284\t0\t-2\n" +
+                                "/dev/sdb2\\040(deleted) partition\t524284\t0\t-3\n" +
+                                "/home/swap file\t524284\t0\t-4\n");
+  EXPECT_THAT(holders_of(root_, "8:0"), ElementsAre("swap on /dev/renamed"));
+  EXPECT_THAT(holders_of(root_, "8:18"), ElementsAre("swap on /dev/sdb2 (deleted)"));
+  EXPECT_THAT(holders_of(root_, "8:32"), IsEmpty());
+}
+
+TEST_F(BlockDeviceTest, AFilesystemWithANumberOfItsOwnHoldsTheDeviceThatItNames) {
+  tree_.file("/sys/class/block/sdc1/dev", "8:33\n")
+      .file(
+          "/proc/self/mountinfo",
+          "40 1 0:45 / /mnt/b rw shared:3 - btrfs /dev/sdc1 rw\n41 1 0:46 / /t rw - tmpfs t rw\n");
+  EXPECT_THAT(holders_of(root_, "8:33"), ElementsAre("mounted at /mnt/b"));
+  EXPECT_THAT(holders_of(root_, "8:34"), IsEmpty());
+}
+
+TEST_F(BlockDeviceTest, ABlockNodeTakesThePlaceOfWhatIsThere) {
+  tree_.link("/dev/a", "/etc/passwd").directory("/dev/full/one");
+  const auto at = [&](const char* path) {
+    struct stat status = {};
+    return ::lstat(tree_.path(path).c_str(), &status) == 0 && S_ISBLK(status.st_mode)
+               ? status.st_rdev
+               : dev_t{0};
+  };
+  EXPECT_TRUE(make_block_node(tree_.path("/dev/a"), makedev(8, 1)));
+  EXPECT_EQ(at("/dev/a"), makedev(8, 1));
+  EXPECT_TRUE(make_block_node(tree_.path("/dev/a"), makedev(8, 2)));
+  EXPECT_EQ(at("/dev/a"), makedev(8, 2));
+  EXPECT_TRUE(make_block_node(tree_.path("/dev/new/b"), makedev(8, 3)));
+  EXPECT_EQ(at("/dev/new/b"), makedev(8, 3));
+  EXPECT_FALSE(make_block_node(tree_.path("/dev/full"), makedev(8, 3)));
+  EXPECT_FALSE(std::filesystem::exists(tree_.path("/dev/full.muster")));
+}
+
 }  // namespace
 }  // namespace muster

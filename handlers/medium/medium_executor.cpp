@@ -14,6 +14,7 @@
 #include "daemon/quote.h"
 #include "daemon/scrub.h"
 #include "handlers/arguments.h"
+#include "handlers/medium/medium_link.h"
 #include "handlers/medium/medium_mount.h"
 #include "handlers/medium/mondo_config.h"
 
@@ -203,12 +204,28 @@ Result<Json> MediumExecutor::examine(const Effect& effect) {
   return found;
 }
 
+// The kernel's name of the device; a node of its own while a nuke that was put off has given that
+// name to another disk.
+Result<std::string> MediumExecutor::source_of(const std::string& dev_name,
+                                              const std::string& devno) const {
+  const auto number = device_number(devno);
+  if (!number || leads_to(dev_name, *number) || "/dev/" + kernel_name(root_, devno) != dev_name) {
+    return dev_name;
+  }
+  return own_node(*number);
+}
+
 // mondorestore finds the ISO directory's mount by the name in iso-dev, and follows no links: that
 // very name must lead to the device, as a node.
 Result<std::string> MediumExecutor::isodir_source(const Effect& effect, Json& config) const {
-  const auto dev_name = effect.arguments.value("dev_name", std::string());
+  const auto devno = effect.arguments.value("devno", std::string());
+  const auto source = source_of(effect.arguments.value("dev_name", std::string()), devno);
+  if (!source) {
+    return source;
+  }
+  const std::string& dev_name = *source;
   const auto wanted = effect.arguments.value("iso_dev", std::string());
-  const auto number = device_number(effect.arguments.value("devno", std::string()));
+  const auto number = device_number(devno);
   if (wanted.empty() || wanted == dev_name || !wanted.starts_with("/dev/") ||
       wanted.find("..") != std::string::npos || !number) {
     if (wanted != dev_name) {
@@ -278,19 +295,22 @@ Result<Json> MediumExecutor::take(const Effect& effect) {
     std::ofstream("/tmp/CDROM-LIVES-HERE") << kCdrom << "\n";
     return Json{{"config", config}};
   }
-  struct stat info{};
   const auto number = device_number(devno);
-  if (::stat(dev_name.c_str(), &info) != 0 || !number || info.st_rdev != *number) {
+  const auto source = source_of(dev_name, devno);
+  if (!source) {
+    return tl::unexpected(source.error());
+  }
+  if (!number || !leads_to(*source, *number)) {
     return fail(Errc::not_found, fmt::format("{} is not the device {} any more", dev_name, devno));
   }
   ::unlink(kCdromLink);
-  if (::symlink(dev_name.c_str(), kCdromLink) != 0) {
+  if (::symlink(source->c_str(), kCdromLink) != 0) {
     return fail_errno(kCdromLink, errno);
   }
-  if (auto mounted = mount_quietly(dev_name, kCdrom, filesystem); !mounted) {
+  if (auto mounted = mount_quietly(*source, kCdrom, filesystem); !mounted) {
     return tl::unexpected(mounted.error());
   }
-  std::ofstream("/tmp/CDROM-LIVES-HERE") << dev_name << "\n";
+  std::ofstream("/tmp/CDROM-LIVES-HERE") << *source << "\n";
   return Json{{"config", config}};
 }
 

@@ -35,6 +35,8 @@ class MediumExecutor final : public Executor {
   [[nodiscard]] Result<Json> tools(const Effect& effect);
   [[nodiscard]] Result<Json> release();
   [[nodiscard]] Json look_at(const std::string& directory) const;
+  [[nodiscard]] Result<std::string> source_of(const std::string& dev_name,
+                                              const std::string& devno) const;
   [[nodiscard]] Result<std::string> isodir_source(const Effect& effect, Json& config) const;
 
   const Root& root_;

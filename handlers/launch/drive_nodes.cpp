@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "daemon/quote.h"
+
 namespace muster::launch {
 namespace {
 
@@ -19,6 +21,28 @@ bool has_fixed_partitions(const Devno& devno) {
   return is_sd && devno.minor % 16 == 0;
 }
 
+// The kernel's own name of the disk. In sysfs a slash is written as '!'.
+std::string kernel_path(const DriveName& drive) {
+  std::string path = "/dev/" + drive.kernel;
+  std::replace(path.begin(), path.end(), '!', '/');
+  return path;
+}
+
+void add_corrections(const DriveName& drive, std::vector<NodePlan>& nodes) {
+  nodes.push_back({drive.name, drive.devno, NodeRule::made});
+  for (unsigned number = 1; number <= kPartitions; ++number) {
+    const auto path = partition_name(drive.name, number);
+    if (has_fixed_partitions(drive.devno)) {
+      nodes.push_back(
+          {path, Devno{drive.devno.major, drive.devno.minor + number}, NodeRule::corrected});
+      continue;
+    }
+    const auto partition = drive.partitions.find(number);
+    nodes.push_back({path, partition == drive.partitions.end() ? Devno{} : partition->second,
+                     NodeRule::cleared});
+  }
+}
+
 }  // namespace
 
 std::string partition_name(const std::string& drive, unsigned number) {
@@ -27,15 +51,14 @@ std::string partition_name(const std::string& drive, unsigned number) {
 }
 
 Result<std::vector<NodePlan>> nodes_for(const std::vector<DriveName>& drives) {
-  const bool all_right = std::all_of(drives.begin(), drives.end(), [](const DriveName& drive) {
-    return drive.name == "/dev/" + drive.kernel;
-  });
   std::vector<NodePlan> nodes;
-  if (all_right) {
-    return nodes;
-  }
   for (const auto& drive : drives) {
-    if (drive.name == "/dev/" + drive.kernel) {
+    if (!drive.name.starts_with("/dev/") || drive.devno == Devno{}) {
+      return fail(Errc::invalid, fmt::format("no name or no number of a drive: {} is {}",
+                                             quote(drive.name), drive.devno.text()));
+    }
+    if (drive.name == kernel_path(drive)) {
+      add_corrections(drive, nodes);
       continue;
     }
     if (!has_fixed_partitions(drive.devno)) {
@@ -44,10 +67,10 @@ Result<std::vector<NodePlan>> nodes_for(const std::vector<DriveName>& drives) {
                                                  "be given another name",
                                                  drive.name, drive.kernel));
     }
-    nodes.push_back({drive.name, drive.devno});
+    nodes.push_back({drive.name, drive.devno, NodeRule::made});
     for (unsigned number = 1; number <= kPartitions; ++number) {
       nodes.push_back({partition_name(drive.name, number),
-                       Devno{drive.devno.major, drive.devno.minor + number}});
+                       Devno{drive.devno.major, drive.devno.minor + number}, NodeRule::made});
     }
   }
   return nodes;

@@ -15,10 +15,13 @@
 #include "daemon/child_process.h"
 #include "daemon/quote.h"
 #include "handlers/arguments.h"
+#include "handlers/block_device.h"
 #include "handlers/launch/drive_nodes.h"
 #include "handlers/launch/init_client.h"
 #include "handlers/launch/journal_keeper.h"
+#include "handlers/launch/target_guard.h"
 #include "handlers/md/start_ro.h"
+#include "handlers/medium/medium_link.h"
 
 namespace muster::launch {
 namespace {
@@ -35,26 +38,10 @@ std::vector<DriveName> drives_of(const Json& arguments) {
   for (const auto& drive : arguments.value("drives", Json::array())) {
     drives.push_back({drive.value("name", std::string()),
                       devno_from(drive.value("devno", std::string())).value_or(Devno{}),
-                      drive.value("kernel", std::string())});
+                      drive.value("kernel", std::string()),
+                      {}});
   }
   return drives;
-}
-
-Result<void> make_node(const NodePlan& node) {
-  const dev_t number = ::makedev(node.devno.major, node.devno.minor);
-  struct stat info{};
-  if (::lstat(node.path.c_str(), &info) == 0 && S_ISBLK(info.st_mode) && info.st_rdev == number) {
-    return {};
-  }
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(node.path).parent_path(), ignored);
-  // The kernel's own node of that name gives way: whoever opens the name from now on gets the disk
-  // that is meant.
-  ::unlink(node.path.c_str());
-  if (::mknod(node.path.c_str(), S_IFBLK | 0600, number) != 0) {
-    return fail_errno(node.path, errno);
-  }
-  return {};
 }
 
 Result<void> write_text(const std::string& path, const std::string& text) {
@@ -177,6 +164,11 @@ Result<Json> LaunchExecutor::run(const Effect& effect) {
 }
 
 Result<Json> LaunchExecutor::prepare(const Effect& effect) {
+  nodes_.clear();
+  drives_ = drives_of(effect.arguments);
+  if (auto unused = check_unused(root_, drives_); !unused) {
+    return tl::unexpected(unused.error());
+  }
   for (const auto* directory :
        {"/mnt/cdrom", "/mnt/floppy", "/tmp/isodir", "/var/run", "/var/log", "/mnt/RESTORING"}) {
     std::error_code ignored;
@@ -214,16 +206,45 @@ Result<Json> LaunchExecutor::prepare(const Effect& effect) {
       static_cast<void>(root_.write_file(polling, "-1"));
     }
   }
-  const auto nodes = nodes_for(drives_of(effect.arguments));
+  auto renamed = name_drives(effect.arguments);
+  if (!renamed) {
+    return tl::unexpected(renamed.error());
+  }
+  return Json{{"missing", missing}, {"renamed", *renamed}};
+}
+
+// The names of the plan's drives lead to the disks that are meant; the medium's name still leads to
+// the medium, whatever its drive was called. The number of nodes that were changed.
+Result<std::size_t> LaunchExecutor::name_drives(const Json& arguments) {
+  for (auto& drive : drives_) {
+    drive.partitions = partitions_of(root_, drive.devno);
+  }
+  auto nodes = nodes_for(drives_);
   if (!nodes) {
     return tl::unexpected(nodes.error());
   }
+  std::size_t changed = 0;
   for (const auto& node : *nodes) {
-    if (auto made = make_node(node); !made) {
-      return tl::unexpected(made.error());
+    const auto put = put_node(node);
+    if (!put) {
+      return tl::unexpected(put.error());
+    }
+    if (*put) {
+      ++changed;
     }
   }
-  return Json{{"missing", missing}, {"renamed", nodes->size()}};
+  if (auto right = check_nodes(*nodes); !right) {
+    return tl::unexpected(right.error());
+  }
+  const Json carrier = arguments.value("medium", Json::object());
+  const auto number = dev_from(carrier.value("devno", std::string()));
+  if (number && !nodes->empty()) {
+    if (auto kept = medium::keep_link(carrier.value("dev_name", std::string()), *number); !kept) {
+      return tl::unexpected(kept.error());
+    }
+  }
+  nodes_ = std::move(*nodes);
+  return changed;
 }
 
 Result<Json> LaunchExecutor::filter(const Effect& effect) {
@@ -314,6 +335,17 @@ Result<Json> LaunchExecutor::start(const Effect& effect) {
     return fail(Errc::not_found,
                 fmt::format("{} is not in {}: neither the image nor the medium's tools brought it",
                             quote(wanted), kPath));
+  }
+  // There was time since they were prepared, and an operator has a shell.
+  auto ready = check_nodes(nodes_);
+  if (ready) {
+    ready = check_unused(root_, drives_);
+  }
+  if (ready) {
+    ready = check_exclusive(BlockDevices(root_), drives_);
+  }
+  if (!ready) {
+    return tl::unexpected(ready.error());
   }
   auto init = InitClient::connect(init_socket_);
   if (!init) {

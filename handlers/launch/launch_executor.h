@@ -1,23 +1,30 @@
 // Readies the machine for mondorestore and has muster-init start it.
 //
-// prepare {"mode", "medium": {"devpath", "dev_name"}, "drives": [{"name", "devno", "kernel"}]}: the
-// files Mondo expects,
-//         polling of the medium's drive off, names of the plan's drives -> {"missing": [files that
-//         only cost errors]}
+// prepare {"mode", "medium": {"devpath", "devno", "dev_name"}, "drives": [{"name", "devno",
+//         "kernel"}]}: the files Mondo expects, polling of the medium's drive off, names of the
+//         plan's drives -> {"missing": [files that only cost errors]}. An error if somebody uses
+//         one of the drives.
+//
 // filter  {"drives"}: hides everything but the plan's drives from LVM and checks it with `lvm pvs`
-// -> {"seen": [PVs]}
-// run     {"program", "arguments"}: md starts arrays read-write again, then the launch -> {"state"}
+//         -> {"seen": [PVs]}
+//
+// run     {"program", "arguments"}: looks once more at the drives that were prepared; md starts
+//         arrays read-write again, then the launch -> {"state"}
+//
 // follow  {}: waits for its end -> {"started", "success", "text", "status", "result"}; "started"
 //         false: the program could not be executed, mondorestore never ran. An error means that
 //         nobody knows whether it still runs; it is never an end.
+//
 // shell   {}, end {"then": "shell"|"reboot"|"poweroff"}
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "daemon/root.h"
 #include "handlers/handler.h"
+#include "handlers/launch/drive_nodes.h"
 
 namespace muster::launch {
 
@@ -29,6 +36,7 @@ class LaunchExecutor final : public Executor {
 
  private:
   [[nodiscard]] Result<Json> prepare(const Effect& effect);
+  [[nodiscard]] Result<std::size_t> name_drives(const Json& arguments);
   [[nodiscard]] Result<Json> filter(const Effect& effect);
   [[nodiscard]] Result<Json> start(const Effect& effect);
   [[nodiscard]] Result<Json> follow();
@@ -38,6 +46,9 @@ class LaunchExecutor final : public Executor {
 
   const Root& root_;
   std::string init_socket_;
+  // Of the last `prepare`, for the `run` after it: both are of one lane.
+  std::vector<DriveName> drives_;
+  std::vector<NodePlan> nodes_;
 };
 
 }  // namespace muster::launch

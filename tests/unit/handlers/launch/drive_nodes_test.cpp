@@ -11,11 +11,41 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-TEST(DriveNodes, NothingIsMadeWhereTheKernelsNamesAreRight) {
-  const auto nodes =
-      nodes_for({{"/dev/sda", {8, 0}, "sda"}, {"/dev/nvme0n1", {259, 0}, "nvme0n1"}});
+// An earlier attempt may have given the name to another disk.
+TEST(DriveNodes, WhereTheKernelsNamesAreRightOnlyWhatLeadsElsewhereIsCorrected) {
+  const auto nodes = nodes_for({{"/dev/sda", {8, 0}, "sda"}});
+  ASSERT_TRUE(nodes);
+  EXPECT_THAT(*nodes, SizeIs(16));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/sda", {8, 0}, NodeRule::made}));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/sda1", {8, 1}, NodeRule::corrected}));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/sda15", {8, 15}, NodeRule::corrected}));
+}
+
+TEST(DriveNodes, APartitionWithoutAFixedNumberIsNeverMade) {
+  const auto nodes = nodes_for({{"/dev/nvme0n1", {259, 0}, "nvme0n1", {{2, {259, 7}}}}});
+  ASSERT_TRUE(nodes);
+  EXPECT_THAT(*nodes, SizeIs(16));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/nvme0n1", {259, 0}, NodeRule::made}));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/nvme0n1p1", {0, 0}, NodeRule::cleared}));
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/nvme0n1p2", {259, 7}, NodeRule::cleared}));
+}
+
+TEST(DriveNodes, ANameInAFolderIsTheKernelsToo) {
+  const auto nodes = nodes_for({{"/dev/cciss/c0d0", {104, 0}, "cciss!c0d0"}});
+  ASSERT_TRUE(nodes) << nodes.error().text;
+  EXPECT_THAT(*nodes, Contains(NodePlan{"/dev/cciss/c0d0", {104, 0}, NodeRule::made}));
+}
+
+TEST(DriveNodes, WithoutADriveNothingIsMade) {
+  const auto nodes = nodes_for({});
   ASSERT_TRUE(nodes);
   EXPECT_THAT(*nodes, IsEmpty());
+}
+
+TEST(DriveNodes, WithoutANameOrANumberNothingIsMade) {
+  EXPECT_FALSE(nodes_for({{"/dev/sda", {0, 0}, "sda"}}));
+  EXPECT_FALSE(nodes_for({{"", {8, 0}, "sda"}}));
+  EXPECT_FALSE(nodes_for({{"/etc/passwd", {8, 0}, "sda"}}));
 }
 
 TEST(DriveNodes, SwappedDrivesGetEachOthersNumbersAlsoForPartitionsToCome) {

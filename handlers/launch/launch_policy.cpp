@@ -160,6 +160,10 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
       show(State::broken, "mondorestore cannot be followed: " + outcome.error, context);
       return;
     }
+    if (!outcome.result.value("started", true)) {
+      call_off(outcome.result.value("text", std::string()), context);
+      return;
+    }
     const bool success = outcome.result.value("success", false);
     const auto text = outcome.result.value("text", std::string());
     context.report(fmt::format("mondorestore ended: {}", text));
@@ -185,14 +189,7 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     return;
   }
   if (!outcome.ok) {
-    failed_ = outcome.error;
-    failed_with_ = preparation(world).dump();
-    forced_ = false;
-    if (stage_ == Stage::launching) {
-      context.set_phase(Phase::gathering);
-    }
-    stage_ = Stage::waiting;
-    context.report(fmt::format("no launch: {}", outcome.error));
+    call_off(outcome.error, context);
     return;
   }
   // What was met when the step began may not be met any more.
@@ -224,6 +221,16 @@ void LaunchPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     default:
       return;
   }
+}
+
+void LaunchPolicy::call_off(std::string why, Context& context) {
+  context.report(fmt::format("no launch: {}", why));
+  failed_ = std::move(why);
+  failed_with_ = preparation(context.world()).dump();
+  forced_ = false;
+  stage_ = Stage::waiting;
+  context.set_phase(Phase::gathering);
+  context.touch();
 }
 
 void LaunchPolicy::settle(Context& context) {

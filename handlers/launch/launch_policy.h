@@ -37,6 +37,7 @@ class LaunchPolicy final : public Policy {
   [[nodiscard]] Json preparation(const World& world) const;
   void step(Stage stage, std::string_view verb, Json arguments, std::int64_t deadline_ms,
             Context& context);
+  void call_off(std::string why, Context& context);
   void settle(Context& context);
   void show(State state, std::string why, Context& context);
 

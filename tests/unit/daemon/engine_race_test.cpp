@@ -92,6 +92,22 @@ TEST_F(EngineRaceTest, ALaunchThatFailsGoesBackToGathering) {
   EXPECT_EQ(machine_.count("probe", "read"), reads + 1);
 }
 
+TEST_F(EngineRaceTest, AProgramThatCannotBeExecutedWasNoLaunch) {
+  machine_.hold("launch", "follow");
+  plug_drive();
+  plug_disk();
+  ASSERT_EQ(machine_.world().phase(), Phase::restoring);
+  EffectDone ended;
+  ended.id = machine_.effects().back().id;
+  ASSERT_EQ(machine_.effects().back().verb, "follow");
+  ended.ok = true;
+  ended.result = {{"started", false}, {"text", "mondorestore: Exec format error"}};
+  machine_.send(ended);
+  EXPECT_EQ(machine_.world().phase(), Phase::gathering);
+  EXPECT_EQ(machine_.count("launch", "end"), 0U);
+  EXPECT_THAT(machine_.why("launch"), HasSubstr("Exec format error"));
+}
+
 TEST_F(EngineRaceTest, ADiscThatChangesWhileItIsMountedIsMountedAnew) {
   machine_.hold("medium", "take");
   plug_drive();

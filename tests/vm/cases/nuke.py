@@ -20,7 +20,7 @@ def nuke_case(name, title, **changes):
     fields = {"disks": nuke_disks(), "medium": Medium(DISC), "files": recipes.NUKE_BACKUP.boot_files(),
               "words": "%s %s" % (WORDS, BOUND), "writes": ("t0",),
               "expect": [witness.started_once("--nuke"), witness.files(*witness.MONDO_FILES, "/tmp/i-want-my-lvm"),
-                         witness.medium("1"), witness.nothing_assembled("t0", "t1"), target_gone, bystander_hidden]}
+                         witness.medium("1"), witness.nothing_assembled("t0", "t1", "y0"), target_gone, bystander_hidden]}
     fields.update(changes)
     return Case(name, title, **fields)
 
@@ -53,7 +53,7 @@ def names_lead_to(**wanted):
 
 CASES.append(nuke_case("nuke_bystander", "a nuke that removes every VG it sees: the bystander's survives",
                        expect=[witness.started_once("--nuke"), witness.files(*witness.MONDO_FILES, "/tmp/i-want-my-lvm"),
-                               witness.medium("1"), witness.nothing_assembled("t0", "t1"), target_gone,
+                               witness.medium("1"), witness.nothing_assembled("t0", "t1", "y0"), target_gone,
                                bystander_hidden, names_lead_to(sda="disk:t0", sdb="disk:t1")]))
 CASES.append(nuke_case("nuke_swapped", "sda and sdb are swapped against the binding: the names lead to the right disks",
                        disks=nuke_disks(("t1", "t0", "y0")),

@@ -175,7 +175,8 @@ def _perform(case, directory, console_sink):
                 step(stage)
             if case.launches:
                 try:
-                    machine.wait_section("end", min(case.launch_seconds, PATIENCE))
+                    machine.wait_section("start", min(case.launch_seconds, PATIENCE))
+                    machine.wait_section("end", case.launch_seconds)
                 except GuestTimeout as error:
                     if machine.launched:
                         raise Failed("mondorestore was started but did not end: %s" % error) from error

@@ -69,9 +69,17 @@ for seed in range(1, 6):
         words="compare_mode vmtest.do=long:6,result:3", group="stack_killed",
         expect=[killed_enough(4), result_known, *stack_expectations(), looked_at_nothing]))
 
+def arrays_ready(stage):
+    """A step: each array is the daemon's own again, and not one that it failed to start."""
+    def holds(status):
+        arrays = [t for t in status["things"] if t["id"].startswith("array:")]
+        return len(arrays) == 2 and all(t["state"] == "ready" for t in arrays)
+    stage.wait_status(holds, 30, "both arrays ready")
+
+
 CASES.append(stack_case(
     "killed_assembled", "musterd killed when all but the medium is put together: what runs is taken as it is",
     medium=Medium(DISC, "usb", late=True), group="stack_killed",
     steps=[gathered, wait_ready("root", "da-ta", "home--x", "span-ning"), kill_after(300), gathered,
-           wait_ready("root", "da-ta", "home--x", "span-ning"), plug("medium")],
+           wait_ready("root", "da-ta", "home--x", "span-ning"), arrays_ready, plug("medium")],
     expect=[killed_enough(1), *stack_expectations()]))

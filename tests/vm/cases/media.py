@@ -44,7 +44,7 @@ CASES.append(stack_case("drive_states", "drive empty, a blank, tray open, no bac
                                insert("discblank"), said("no disc, stick or disk with the backup seen yet"), quiet(1000),
                                tray_opens, said("sr0: tray open"), quiet(1000),
                                insert("discforeign"), said("sr0: no archives directory"), quiet(1000),
-                               insert("discother"), said("sr0: a medium of another backup", "muster use sr0"), quiet(2000),
+                               insert("discother"), said("sr0: another backup", "muster use sr0"), quiet(2000),
                                insert("disc1")]))
 
 ISO_VOLUMES = ("vgs/kept",)

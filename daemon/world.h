@@ -72,12 +72,12 @@ struct Thing {
   std::string what;   // for people: "array rescue:0 (raid5)"
   State state = State::waiting;
   std::string why;  // one line: what it waits for, why it cannot be; may be empty when ready
-  std::vector<std::string> needs;  // what it waits for, in order: ids, or names under /dev
+  std::vector<std::string> needs;      // what it waits for, in order: ids, or names under /dev
   std::map<std::string, Micros> past;  // what was, and until when: told, never decided by
-  std::vector<std::string> names;  // names under /dev by which a plan may ask for it
-  std::string devpath;             // the device that it is; set once that device is known
-  std::vector<std::string> on;     // devpaths that it holds open while it is up
-  bool requirement = false;        // a line of the plan
+  std::vector<std::string> names;      // names under /dev by which a plan may ask for it
+  std::string devpath;                 // the device that it is; set once that device is known
+  std::vector<std::string> on;         // devpaths that it holds open while it is up
+  bool requirement = false;            // a line of the plan
   bool doomed = false;  // set by the world: something it stands on is gone, it must be taken down
   Micros since = 0;     // set by the world: when the state last changed
 };

@@ -168,11 +168,11 @@ TEST(ShippedRules, OneNodeOfATapeDriveStandsForIt) {
 }
 
 TEST(ShippedRules, NameWhatRulesAndHandlersLookAt) {
-  EXPECT_THAT(
-      shipped().attributes(),
-      ElementsAre("device/model", "device/serial", "device/vendor", "device/vpd_pg80",
-                  "device/wwid", "dm/name", "dm/suspended", "dm/uuid", "hidden",
-                  "loop/backing_file", "md/array_state", "removable", "ro", "serial", "size", "slaves", "wwid"));
+  EXPECT_THAT(shipped().attributes(),
+              ElementsAre("device/model", "device/serial", "device/vendor", "device/vpd_pg80",
+                          "device/wwid", "dm/name", "dm/suspended", "dm/uuid", "hidden",
+                          "loop/backing_file", "md/array_state", "removable", "ro", "serial",
+                          "size", "slaves", "wwid"));
   EXPECT_THAT(shipped().parent_attributes(), ElementsAre("serial"));
 }
 

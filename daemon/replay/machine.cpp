@@ -973,6 +973,16 @@ void Machine::pull(std::size_t index) {
   }
 }
 
+std::vector<std::pair<std::string, std::string>> Machine::built() const {
+  std::vector<std::pair<std::string, std::string>> result;
+  for (const auto& [devpath, device] : present_) {
+    if (!device.part && !device.identity.empty()) {
+      result.emplace_back(devpath, device.identity);
+    }
+  }
+  return result;
+}
+
 bool Machine::is_there(std::size_t part) const {
   return devpath_of_part_.contains(part);
 }

@@ -18,6 +18,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/event.h"
@@ -84,6 +85,8 @@ class Machine {
   [[nodiscard]] std::string in_recorded_names(std::string_view text) const;
   // Of a device that is there: the recording's devpath, or what an array or map is.
   [[nodiscard]] std::string identity(std::string_view devpath) const;
+  // The arrays and maps that effects made and that are there: devpath and what each is.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> built() const;
   // "sdb" for "sdb appears" in a story.
   [[nodiscard]] std::string title(const Choice& choice) const;
 

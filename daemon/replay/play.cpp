@@ -328,8 +328,17 @@ class Player {
     std::set<std::string> lines;
     for (const Device* device : engine_->world().devices_sorted()) {
       if (device->is_block()) {
-        lines.insert(fmt::format("{}{}", machine_.identity(device->devpath),
-                                 device->signature ? " read" : ""));
+        // A map's number may be another's by now: what counts is what the engine was told.
+        lines.insert(fmt::format("{} {}{}", machine_.identity(device->devpath),
+                                 device->attribute("dm/uuid"), device->signature ? " read" : ""));
+      }
+    }
+    // What was made and is not announced yet is known by its effect alone.
+    for (const auto& [devpath, identity] : machine_.built()) {
+      const Device* device = engine_->world().find(devpath);
+      if (device == nullptr ||
+          (device->kernel.starts_with("dm-") && device->attribute("dm/uuid") != identity)) {
+        lines.insert(identity + " made");
       }
     }
     for (const auto& [id, effect] : engine_->pending()) {

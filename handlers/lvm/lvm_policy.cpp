@@ -140,11 +140,9 @@ void LvmPolicy::device(const Device& device, Context& context) {
 
 void LvmPolicy::device_gone(const Device& device, Context& context) {
   if (is_dm_device(device)) {
-    // Suspended ones come back; only what left the kernel is gone.
-    if (context.world().find(device.devpath) != nullptr) {
-      return;
-    }
-    forget_map(device.devpath, {});
+    // Of what bears another name now, or none, nobody tells us when it goes.
+    const Device* there = context.world().find(device.devpath);
+    forget_map(device.devpath, there == nullptr ? std::string_view() : there->attribute("dm/uuid"));
     return;
   }
   const auto it = pvs_.find(device.devpath);

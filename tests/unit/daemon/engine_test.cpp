@@ -405,6 +405,32 @@ TEST(EngineTest, WhatNewerMetadataChangesIsTakenBack) {
   EXPECT_EQ(model->state("lv:vg0/my-data"), "impossible");
 }
 
+// A look at /sys that came in between saw the map without its name, and its end is told to nobody
+// who asked for maps with one.
+TEST(EngineTest, AVolumeThatLostItsNameBeforeItWentIsForgotten) {
+  auto model = machine();
+  model->content(kArray, lvm_pv(kPvArray, metadata(5, "8")));
+  const auto disks = arrangement().disks;
+  model->plug(disks[5]);
+  ASSERT_EQ(model->state("lv:vg0/my-data"), "ready");
+  const auto devpath = model->world().thing("lv:vg0/my-data")->devpath;
+  model->hold("lvm", "remove");
+  for (std::size_t i = 0; i < 3; ++i) {
+    model->plug(disks[i]);
+  }
+  ASSERT_EQ(model->count("lvm", "remove"), 1U);
+  const Device* map = model->world().find(devpath);
+  DeviceEvent nameless;
+  nameless.action = Action::change;
+  nameless.devpath = devpath;
+  nameless.subsystem = "block";
+  nameless.properties = map->properties;
+  nameless.attributes = {{"dm/uuid", std::nullopt}, {"dm/name", std::nullopt}};
+  model->send(nameless);
+  model->release("lvm", "remove");
+  EXPECT_EQ(model->world().thing("lv:vg0/my-data")->devpath, "");
+}
+
 TEST(EngineTest, AnUnusedPvHoldsNothingUp) {
   auto model = machine();
   model->plug(arrangement().disks[5]);

@@ -149,9 +149,13 @@ void LvmPolicy::device_gone(const Device& device, Context& context) {
   if (it == pvs_.end()) {
     return;
   }
-  for (const auto& [uuid, group] : groups_) {
+  for (auto& [uuid, group] : groups_) {
     if (uuid == it->second.vg || (group.metadata && group.metadata->find_pv(it->second.uuid))) {
       dirty_.insert(uuid);
+      for (auto& [lv_name, lv] : group.lvs) {
+        lv.failed.clear();
+        lv.pv_went = true;
+      }
     }
   }
   if (const auto devices = devices_of_pv_.find(it->second.uuid); devices != devices_of_pv_.end()) {
@@ -525,6 +529,7 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
     return;
   }
   lv.failed.clear();
+  lv.pv_went = false;
   lv.native = native;
   lv.on = on;
   lv.made_with = with;
@@ -540,7 +545,8 @@ void LvmPolicy::done(const Effect& effect, const EffectDone& outcome, Context& c
         lv.activating = 0;
         dirty_.insert(uuid);
         if (!outcome.ok) {
-          lv.failed = outcome.error;
+          // With a PV that went meanwhile it is another attempt, even if it is there again.
+          lv.failed = lv.pv_went ? std::string() : outcome.error;
           lv.failed_with = std::exchange(lv.made_with, {});
           lv.on.clear();
           context.report(fmt::format("LV {} is not activated: {}", lv.dm_name, outcome.error));

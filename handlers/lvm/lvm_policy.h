@@ -60,8 +60,9 @@ class LvmPolicy final : public Policy {
     std::string cannot_remove;
     std::set<std::string> on;  // PVs' devpaths it was made on
     bool native = true;
+    bool pv_went = false;  // since the activation under way was sent
     MUSTER_STATE(name, dm_name, dm_uuid, devpath, activating, removing, failed, failed_with,
-                 made_with, cannot_remove, on, native)
+                 made_with, cannot_remove, on, native, pv_went)
   };
   struct Group {
     std::string uuid;

@@ -181,6 +181,7 @@ void MdPolicy::device_gone(const Device& device, Context& context) {
   }
   array.members.erase(device.devpath);
   array.failed.clear();
+  array.member_went = true;
   dirty_.insert(it->second);
   array_of_.erase(it);
 }
@@ -570,6 +571,7 @@ void MdPolicy::consider(Array& array, Context& context) {
     return;
   }
   array.failed.clear();
+  array.member_went = false;
   array.used = chosen;
   const auto number = number_of(array, world);
   const bool number_is_free =
@@ -612,7 +614,8 @@ void MdPolicy::done(const Effect& effect, const EffectDone& outcome, Context& co
         // The `change` of a started array is one event; what sysfs says is the fact.
         context.read_again(array.devpath);
       } else {
-        array.failed = outcome.error;
+        // With a member that went meanwhile it is another attempt, even if it is there again.
+        array.failed = array.member_went ? std::string() : outcome.error;
         array.failed_with = array.used;
         array.used.clear();
         context.report(fmt::format("{} does not start: {}", title(array), outcome.error));

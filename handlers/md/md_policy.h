@@ -63,10 +63,11 @@ class MdPolicy final : public Policy {
     bool stopped = false;  // STOP_ARRAY succeeded, the removal is not announced yet
     bool degraded_allowed = false;
     bool degraded_timer = false;
+    bool member_went = false;          // since the assembly under way was sent
     std::map<std::string, Gone> gone;  // by slot: told, never decided by
     std::set<std::string> used;        // members the running array was made of
     MUSTER_STATE(uuid, members, devpath, assembling, stopping, failed, failed_with, cannot_stop,
-                 stopped, degraded_allowed, degraded_timer, gone, used)
+                 stopped, degraded_allowed, degraded_timer, member_went, gone, used)
   };
   struct Verdict {
     enum class Kind { complete, incomplete, refused, unusual } kind = Kind::incomplete;

@@ -431,6 +431,31 @@ TEST(EngineTest, AVolumeThatLostItsNameBeforeItWentIsForgotten) {
   EXPECT_EQ(model->world().thing("lv:vg0/my-data")->devpath, "");
 }
 
+// The attempt fails because a disk was pulled, and it is there again before anybody hears of that.
+TEST(EngineTest, WhatFailedBecauseADiskWasPulledIsTriedAgain) {
+  const auto disks = arrangement().disks;
+  auto model = machine();
+  model->hold("md", "assemble");
+  model->plug(disks[3]);
+  model->plug(disks[4]);
+  ASSERT_EQ(model->count("md", "assemble"), 1U);
+  model->unplug(disks[4].name);
+  model->plug(disks[4]);
+  model->fail_effect("md", "assemble", "ADD_NEW_DISK: No such device or address");
+  model->release("md", "assemble");
+  EXPECT_EQ(model->count("md", "assemble"), 2U);
+
+  auto volumes = machine();
+  volumes->hold("lvm", "create");
+  volumes->plug(disks[5]);
+  ASSERT_EQ(volumes->count("lvm", "create"), 1U);
+  volumes->unplug(disks[5].name);
+  volumes->plug(disks[5]);
+  volumes->fail_effect("lvm", "create", "No such device or address");
+  volumes->release("lvm", "create");
+  EXPECT_EQ(volumes->count("lvm", "create"), 2U);
+}
+
 TEST(EngineTest, AnUnusedPvHoldsNothingUp) {
   auto model = machine();
   model->plug(arrangement().disks[5]);

@@ -7,7 +7,8 @@ from .pulled import wait_ready
 
 CASES = []
 DISC = medium.disc(recipes.STACK_BACKUP)
-KILL = "p=$(pidof musterd) && kill -9 $p"
+# Between the death of one daemon and the start of the next there is none to hit.
+KILL = "i=0; until p=$(pidof musterd) && kill -9 $p; do i=$((i+1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done"
 
 
 def kill_after(milliseconds):

@@ -20,7 +20,7 @@ def order(seed):
 
 def hotplug_steps(items, gaps):
     """The last one comes when everything else was there for a while: without it nothing may start."""
-    return [*(after(gap, "plug", item) for item, gap in zip(items[:-1], gaps)), quiet(2500), after(0, "plug", items[-1])]
+    return [*(after(gap, "plug", item) for item, gap in zip(items[:-1], gaps)), quiet(4000), after(0, "plug", items[-1])]
 
 
 def order_case(name, title, items, gaps, as_="usb"):

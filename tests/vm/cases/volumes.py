@@ -1,5 +1,5 @@
 """Volume groups that are not whole, not up to date, or not of the plain kinds."""
-from .common import Case, Disk, Medium, after, medium, quiet, recipes, witness
+from .common import Case, Disk, Medium, after, gathered, medium, quiet, recipes, witness
 
 CASES = []
 
@@ -41,7 +41,7 @@ for case_name, title, order in (("stale_pv_first", "the PV whose metadata is beh
                                 ("stale_pv_last", "the PV whose metadata is behind comes last", ("s0", "s1"))):
     CASES.append(plain(case_name, title, recipes.STALE, recipes.STALE_BACKUP,
                        [Disk(n, "stale", late=True) for n in order], (), launches=False,
-                       steps=[after(1000, "plug", order[0]), after(3000, "plug", order[1]), quiet(5000)],
+                       steps=[gathered, after(200, "plug", order[0]), after(3000, "plug", order[1]), quiet(5000)],
                        expect=[stale_decides_nothing]))
 
 # raid1 and thin write their own metadata when they are activated: named exceptions of "nothing is written"

@@ -3,34 +3,14 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
-#include "handlers/launch/init_client.h"
+#include "daemon/init_connection.h"
 
 namespace muster {
-namespace {
-
-// One packet. Empty: the other side is gone.
-Result<std::string> receive_packet(const Fd& socket) {
-  std::string packet(init::kMaxMessage, '\0');
-  for (;;) {
-    const ssize_t got = ::recv(socket.get(), packet.data(), packet.size(), MSG_DONTWAIT);
-    if (got >= 0) {
-      packet.resize(static_cast<std::size_t>(got));
-      return packet;
-    }
-    if (errno != EINTR) {
-      return fail_errno("muster-init", errno);
-    }
-  }
-}
-
-}  // namespace
 
 Result<void> InitWatch::connect(int answer_ms) {
   auto socket = ask();
@@ -38,7 +18,7 @@ Result<void> InitWatch::connect(int answer_ms) {
 }
 
 void InitWatch::connect_surely(const std::function<void(const std::string&)>& say, int answer_ms) {
-  launch::SocketArrival arrival(path_);
+  InitSocketArrival arrival(path_);
   std::string said;
   const auto say_once = [&](const std::string& text) {
     if (text != said) {
@@ -64,24 +44,12 @@ void InitWatch::connect_surely(const std::function<void(const std::string&)>& sa
 }
 
 Result<Fd> InitWatch::ask() const {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path_.size() >= sizeof address.sun_path) {
-    return fail(Errc::invalid, fmt::format("{}: the path is too long", path_));
-  }
-  std::memcpy(address.sun_path, path_.data(), path_.size());
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket ||
-      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
-    const int error = errno;
-    auto failure = fail_errno(path_, error);
-    if (error == ECONNREFUSED) {
-      failure.value().code = Errc::not_found;
-    }
-    return failure;
+  auto socket = connect_to_init(path_);
+  if (!socket) {
+    return socket;
   }
   const auto request = init::format_request(init::StateRequest{});
-  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
+  if (::send(socket->get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
     return fail_errno(path_, errno);
   }
   return socket;
@@ -89,8 +57,8 @@ Result<Fd> InitWatch::ask() const {
 
 Result<void> InitWatch::take_answer(Fd& socket, int answer_ms) {
   pollfd ready{socket.get(), POLLIN, 0};
-  const auto packet =
-      ::poll(&ready, 1, answer_ms) > 0 ? receive_packet(socket) : fail_errno("muster-init", EAGAIN);
+  const auto packet = ::poll(&ready, 1, answer_ms) > 0 ? receive_from_init(socket, MSG_DONTWAIT)
+                                                       : fail_errno("muster-init", EAGAIN);
   if (!packet && packet.error().os_error == EAGAIN) {
     return fail(Errc::timeout, fmt::format("{}: muster-init does not answer", path_));
   }
@@ -104,7 +72,7 @@ Result<void> InitWatch::take_answer(Fd& socket, int answer_ms) {
 }
 
 bool InitWatch::receive() {
-  const auto packet = receive_packet(socket_);
+  const auto packet = receive_from_init(socket_, MSG_DONTWAIT);
   if (!packet) {
     return packet.error().os_error == EAGAIN;
   }

@@ -11,18 +11,6 @@
 
 namespace muster::launch {
 
-// Notices that muster-init's socket is put in its place; from its construction on, so that nothing
-// is missed between a look and the wait.
-class SocketArrival {
- public:
-  explicit SocketArrival(const std::string& socket_path);
-  // Until something was put into the socket's directory, but not for longer than `most`.
-  void wait(std::chrono::milliseconds most);
-
- private:
-  Fd changes_;
-};
-
 class InitClient {
  public:
   // How long a muster-init that executes itself again may be away. Its listening socket stays, so

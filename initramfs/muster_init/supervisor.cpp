@@ -17,6 +17,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -153,22 +154,28 @@ StateReport Supervisor::report() const {
 // ---------------------------------------------------------------- a crash of our own
 
 // Written at each change, read by the muster-init that the crash handler executes.
-void Supervisor::save_state() {
+bool Supervisor::save_state() {
   g_terminal_to_keep = program_terminal_.get();
   g_listener_to_keep = listener_.get();
   const std::string text = std::to_string(daemon_pid_) + " " +
                            std::to_string(program_terminal_.get()) + " " +
                            std::to_string(shell_pid_) + " " + std::to_string(listener_.get());
   const std::string path = std::string(kStateFile) + ".new";
-  if (write_small_file(path.c_str(), format_reply(Reply{ReplyKind::event, text, report()}))) {
-    ::rename(path.c_str(), kStateFile);
-  }
+  return write_small_file(path.c_str(), format_reply(Reply{ReplyKind::event, text, report()})) &&
+         ::rename(path.c_str(), kStateFile) == 0;
 }
 
 void Supervisor::recover() {
-  const auto saved = parse_reply(read_small_file(kStateFile));
+  const std::string text = read_small_file(kStateFile);
+  if (text.empty()) {
+    console_.say("there is no " + std::string(kStateFile) + ": nothing was started yet");
+    return;
+  }
+  const auto saved = parse_reply(text);
   if (!saved) {
-    console_.say("cannot read back " + std::string(kStateFile) + ": " + saved.error().text);
+    console_.say("cannot read back " + std::string(kStateFile) + ": " + saved.error().text +
+                 "; taken as if the program ran");
+    ledger_.started("unknown", 0);
     return;
   }
   int terminal = -1;
@@ -176,13 +183,18 @@ void Supervisor::recover() {
   int shell = -1;
   int listener = -1;
   if (std::sscanf(saved->text.c_str(), "%d %d %d %d", &daemon, &terminal, &shell, &listener) != 4) {
-    console_.say("cannot understand " + std::string(kStateFile));
+    console_.say("cannot understand " + std::string(kStateFile) + "; taken as if the program ran");
+    ledger_.started("unknown", 0);
     return;
   }
   generation_ = saved->state.generation;
   daemon_pid_ = daemon;
   shell_pid_ = shell;
   ledger_ = LaunchLedger(saved->state.launch);
+  if (ledger_.state().phase == Phase::running && ledger_.state().pid == 0) {
+    console_.say("crashed while it started " + ledger_.state().token +
+                 ": whether that runs is not known, and it is not started a second time");
+  }
   // Whoever connected in the meantime waits in its queue.
   if (listener >= 0 && is_listening(listener) && ::fcntl(listener, F_SETFD, FD_CLOEXEC) == 0) {
     listener_.reset(listener);
@@ -611,10 +623,21 @@ Reply Supervisor::launch(const LaunchRequest& request, std::string& event) {
   if (stage_ != Stage::none) {
     return {ReplyKind::refused, "the machine is going down", report()};
   }
+  // Written down first: whatever becomes of us from here on, nothing is started twice.
+  const LaunchLedger before = ledger_;
+  const auto refuse = [&](std::string why) {
+    ledger_ = before;
+    save_state();
+    return Reply{ReplyKind::refused, std::move(why), report()};
+  };
+  ledger_.started(request.token, 0);
+  if (!save_state()) {
+    return refuse(std::string(kStateFile) + " cannot be written: " + std::strerror(errno));
+  }
   auto child = spawn_on_terminal(request.argv, request.env.empty() ? options_.env : request.env,
                                  request.cwd, console_);
   if (!child) {
-    return {ReplyKind::refused, child.error().text, report()};
+    return refuse(child.error().text);
   }
   ledger_.started(request.token, child->pid);
   program_exec_ = std::move(child->exec_result);

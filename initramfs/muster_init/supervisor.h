@@ -55,7 +55,8 @@ class Supervisor {
 
   void open_sockets();
   void recover();
-  void save_state();
+  // False, with errno: what is on the file is older.
+  bool save_state();
   void debug(const std::string& text);
   StateReport report() const;
 

@@ -195,6 +195,22 @@ esac
       r"STATE text= generation=1 console=program phase=running token=tok", [r"PROGRAM got \[still\]"],
       r"phase=exited token=tok \(exited with status 3, result 16384\)"],
                           keys=[(r"started again[\s\S]*STATE text=", "still\r")]),
+
+    # what cannot be written down is not started; what cannot be read back counts as started
+    "state-is-lost": Case("""
+[ -e /tmp/second ] && { client state; client launch $G tok /test/program; poweroff; read forever; }
+mkdir /run/muster/init.state.new
+client launch 1 tok /test/program
+rmdir /run/muster/init.state.new
+touch /tmp/second
+echo garbage > /run/muster/init.state
+kill -SEGV 1
+read forever
+""", [r"REFUSED text=/run/muster/init.state cannot be written: Is a directory generation=1 console=free phase=idle",
+      r"muster-init: crashed and was started again",
+      r"cannot read back /run/muster/init.state: .*; taken as if the program ran",
+      r"STATE text= generation=1 console=program phase=running token=unknown",
+      r"ALREADY .*phase=running token=unknown", r"muster-init: powering off"]),
 }
 
 

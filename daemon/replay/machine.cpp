@@ -38,6 +38,14 @@ std::optional<Devno> devno_of(const Properties& properties) {
   return devno_from(property_of(properties, "MAJOR") + ":" + property_of(properties, "MINOR"));
 }
 
+// The kernel gives device-mapper a major of its choice: the one of the recording is no other
+// driver's there.
+unsigned major_of_maps(const Built& built) {
+  constexpr unsigned kUsual = 253;
+  const auto devno = devno_of(built.settled.properties);
+  return devno ? devno->major : kUsual;
+}
+
 std::uint64_t number(const std::string& text) {
   std::uint64_t value = 0;
   for (const char c : text) {
@@ -807,7 +815,8 @@ Outcome Machine::create_map(UnderWay& under_way, bool& done) {
     while (by_kernel(fmt::format("dm-{}", minor)) != nullptr) {
       ++minor;
     }
-    Present& device = make(uuid, built->second, fmt::format("dm-{}", minor), {254, minor});
+    Present& device = make(uuid, built->second, fmt::format("dm-{}", minor),
+                           {major_of_maps(built->second), minor});
     for (Present* each : below) {
       each->held_by[device.kernel] = "dm";
     }
@@ -870,7 +879,8 @@ Outcome Machine::activate(const Effect& effect) {
       while (by_kernel(fmt::format("dm-{}", minor)) != nullptr) {
         ++minor;
       }
-      Present& device = make(uuid, built->second, fmt::format("dm-{}", minor), {254, minor});
+      Present& device = make(uuid, built->second, fmt::format("dm-{}", minor),
+                             {major_of_maps(built->second), minor});
       std::string slaves;
       for (Present* each : below) {
         each->held_by[device.kernel] = "dm";

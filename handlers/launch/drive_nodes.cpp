@@ -76,8 +76,12 @@ Result<std::vector<NodePlan>> nodes_for(const std::vector<DriveName>& drives) {
   return nodes;
 }
 
-std::string lvm_filter(const std::vector<std::string>& drives) {
+std::string lvm_filter(const std::vector<std::string>& drives,
+                       const std::vector<std::string>& arrays) {
   std::string filter = "[ ";
+  for (const auto& array : arrays) {
+    filter += fmt::format("\"r|^/dev/{}$|\", \"r|^/dev/{}p[0-9]+$|\", ", array, array);
+  }
   for (const auto& drive : drives) {
     std::string escaped;
     for (const char c : drive) {
@@ -91,7 +95,8 @@ std::string lvm_filter(const std::vector<std::string>& drives) {
         !drive.empty() && std::isdigit(static_cast<unsigned char>(drive.back())) != 0;
     filter += fmt::format("\"a|^{}$|\", \"a|^{}{}[0-9]+$|\", ", escaped, escaped, digit ? "p" : "");
   }
-  // Nothing is assembled when a nuke starts: every array that there will be is mondorestore's own.
+  // No drive of the plan is in an array when a nuke starts: every other that there will be is
+  // mondorestore's own.
   filter += "\"a|^/dev/md[0-9]+$|\", \"r|.*|\" ]";
   return filter;
 }

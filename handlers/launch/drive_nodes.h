@@ -46,8 +46,10 @@ struct NodePlan {
 // "/dev/sda" + 3 -> "/dev/sda3", "/dev/nvme0n1" + 3 -> "/dev/nvme0n1p3"
 [[nodiscard]] std::string partition_name(const std::string& drive, unsigned number);
 
-// A regular expression for LVM's filter that matches these drives and their partitions, in LVM's
-// syntax.
-[[nodiscard]] std::string lvm_filter(const std::vector<std::string>& drives);
+// A list for LVM's filter, in LVM's syntax, that admits these drives, their partitions and the
+// arrays that mondorestore will make, but not `arrays`: kernel names of those that are there before
+// it starts ("md127"), as under a medium.
+[[nodiscard]] std::string lvm_filter(const std::vector<std::string>& drives,
+                                     const std::vector<std::string>& arrays);
 
 }  // namespace muster::launch

@@ -257,7 +257,13 @@ Result<Json> LaunchExecutor::filter(const Effect& effect) {
   for (const auto& drive : drives) {
     names.push_back(drive.name);
   }
-  const std::string accept = lvm_filter(names);
+  std::vector<std::string> arrays;
+  for (const auto& array : effect.arguments.value("arrays", Json::array())) {
+    if (array.is_string()) {
+      arrays.push_back(array.get<std::string>());
+    }
+  }
+  const std::string accept = lvm_filter(names, arrays);
   const std::string conf = fmt::format(
       "# written by muster before a nuke: mondorestore removes every volume group that it can see\n"
       "devices {{\n  filter = {}\n  global_filter = {}\n  use_devicesfile = 0\n  "

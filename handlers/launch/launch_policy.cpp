@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "handlers/launch/journal_keeper.h"
 #include "handlers/target/assembly_scope.h"
@@ -108,6 +109,18 @@ Json LaunchPolicy::preparation(const World& world) const {
       }
     }
     arguments["drives"] = std::move(drives);
+    // What a medium lies on: hidden from LVM like every other foreign disk.
+    std::set<std::string> arrays;
+    for (const auto& [id, thing] : world.things()) {
+      const Device* device =
+          thing.owner == "md" && !thing.devpath.empty() ? world.find(thing.devpath) : nullptr;
+      if (device != nullptr) {
+        arrays.insert(device->kernel);
+      }
+    }
+    if (!arrays.empty()) {
+      arguments["arrays"] = arrays;
+    }
   }
   return arguments;
 }

@@ -325,15 +325,18 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
 
 std::optional<int> MdPolicy::number_of(const Array& array, const World& world) const {
   const auto own_number = [](const Array& each) -> std::optional<int> {
-    if (each.members.empty()) {
-      return std::nullopt;
-    }
     const auto& superblock = each.members.begin()->second.superblock;
     if (superblock.contains("preferred_minor") && superblock["preferred_minor"].is_number()) {
       return superblock["preferred_minor"].get<int>();
     }
     return number_in(superblock.value("name", std::string()));
   };
+  if (array.members.empty()) {
+    return std::nullopt;  // all are gone: nothing says any more which it was
+  }
+  if (world.plan().mode == Mode::nuke) {
+    return std::nullopt;  // the plan's numbers are for arrays that mondorestore will make
+  }
   std::map<int, int> claims;
   std::vector<const Array*> unnumbered;
   for (const auto& [uuid, each] : arrays_) {

@@ -57,15 +57,17 @@ bool has_file(const Json& found, const char* name) {
   return files.contains(name) && files.at(name).is_string();
 }
 
-// A disc, or a filesystem where the plan expects ISO files. Loop devices are ours, made to look
-// into an ISO file, or mondorestore's: the file below is the candidate.
+// A disc, or a filesystem where the plan expects ISO files. While no config says what the medium
+// is, the operator's word (muster.medium) is a reason to look into a filesystem, too. Loop devices
+// are ours, made to look into an ISO file, or mondorestore's: the file below is the candidate.
 bool may_hold_medium(const Device& device, std::string_view filesystem, const Plan& plan) {
   if (device.kernel.starts_with("loop")) {
     return false;
   }
+  const bool files = plan.config.media_type == MediaType::iso ||
+                     (!plan.config.media_type && !plan.options.medium.empty());
   return is_disc_filesystem(filesystem) ||
-         (plan.config.media_type == MediaType::iso &&
-          device.signature_property("ID_FS_USAGE") == "filesystem");
+         (files && device.signature_property("ID_FS_USAGE") == "filesystem");
 }
 
 }  // namespace
@@ -524,6 +526,17 @@ bool MediumPolicy::command(const Command& command, Context& context) {
   const auto it = std::find_if(candidates_.begin(), candidates_.end(),
                                [&](const auto& entry) { return entry.second.kernel == device; });
   std::string why = "no such candidate; `muster status` lists them";
+  if (const Device* again = it == candidates_.end() || it->second.error.empty()
+                                ? nullptr
+                                : context.world().find(it->first)) {
+    // What could not be read may be readable now: nobody but the operator can know.
+    it->second.examined = false;
+    it->second.error.clear();
+    it->second.asked_with.clear();
+    examine(it->second, *again, context);
+    context.reply(command, {{"text", fmt::format("{} is read again", device)}});
+    return true;
+  }
   if (it == candidates_.end() || (judge(it->second, context.world(), &why) == Verdict::not_it)) {
     context.reply(command, {{"error", fmt::format("{}: {}", quote(device), why)}});
     return true;

@@ -168,6 +168,26 @@ void TargetPolicy::need_nuke(Context& context) {
     }
     require("need:" + binding.drive, std::move(need), context);
   }
+  // mondorestore makes its arrays by name: one that runs under such a name is somebody else's.
+  std::set<std::string> made;
+  for (const auto& array : arrays(plan.mountlist)) {
+    made.insert(array.device);
+  }
+  for (const auto& array : plan.raidtab.arrays) {
+    made.insert(array.device);
+  }
+  for (const auto& array : made) {
+    const Device* device = world.block_by_kernel_name(kernel_name(array));
+    const Thing* thing = device == nullptr ? nullptr : world.provider(device->devpath);
+    if (thing != nullptr) {
+      require("need:" + array,
+              Need{.what = "create " + array,
+                   .state = State::impossible,
+                   .why = fmt::format("that name is taken by {}", thing->what),
+                   .needs = {thing->id}},
+              context);
+    }
+  }
   for (const auto& module : modules_of(plan)) {
     const Thing* thing = world.thing(module);
     Need need{.what = "driver " + module.substr(7),

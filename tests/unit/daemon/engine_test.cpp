@@ -20,9 +20,11 @@ namespace muster::test {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr const char* kArray = "11111111:22222222:33333333:44444444";
@@ -277,6 +279,31 @@ TEST(EngineTest, AMemberThatFailedLastIsNotCurrentEvenOneEventBehind) {
   EXPECT_EQ(model->count("md", "assemble"), 0U);
   EXPECT_THAT(model->why(fmt::format("array:{}", kMirror)),
               HasSubstr("stale: sde (events 101, newest 102)"));
+}
+
+TEST(EngineTest, AnArrayOfWhichNoMemberIsLeftClaimsNoNumber) {
+  auto known = facts();
+  known["raidtab"] =
+      "raiddev /dev/md7\nraid-level 1\nnr-raid-disks 2\npersistent-superblock 1\n"
+      "device /dev/sdd\nraid-disk 0\ndevice /dev/sde\nraid-disk 1\n";
+  auto model = std::make_unique<ModelMachine>(known);
+  model->content(kMirror, lvm_pv(kPvArray, metadata()));
+  model->start();
+  const std::string thing = fmt::format("array:{}", kMirror);
+  const auto half = [](const std::string& name, unsigned minor, int slot) {
+    return ModelDisk{.name = name, .minor = minor, .probe = md_member(kMirror, "data", 1, 2, slot)};
+  };
+  model->plug(half("sdd", 48, 0));
+  model->plug(half("sde", 64, 1));
+  EXPECT_THAT(model->world().thing(thing)->names, ElementsAre("/dev/md/data", "/dev/md7"));
+  model->hold("lvm", "remove");  // so that the array stays for a while
+  model->unplug("sdd");
+  model->unplug("sde");
+  EXPECT_THAT(model->world().thing(thing)->names, ElementsAre("/dev/md7"));  // the kernel's name
+  model->release("lvm", "remove");
+  model->plug(half("sde", 64, 1));
+  model->plug(half("sdd", 48, 0));
+  EXPECT_EQ(model->state(thing), "ready");
 }
 
 TEST(EngineTest, HalvesThatWentOnAloneAreRefusedInEitherOrder) {
@@ -686,6 +713,61 @@ TEST(EngineTest, NobodySaysThatMondorestoreEndedWhereItCannotBeFollowed) {
   EXPECT_EQ(model->count("launch", "end"), 0U);
   EXPECT_EQ(model->world().phase(), Phase::restoring);
   EXPECT_THAT(model->why("launch"), HasSubstr("cannot be followed: muster-init"));
+}
+
+// A medium may lie on an array: LVM must not see that array either, and its name must not be one
+// that mondorestore gives to an array of its own.
+TEST(EngineTest, AnArrayBesideANukeIsHiddenAndHasNoNameOfThePlan) {
+  auto known = nuke_facts("muster.target=sda:serial=GOOD");
+  const std::string config = "backup-media-type iso\nisodir /backups\niso-prefix host\n";
+  known["mondo-restore.cfg"] = config;
+  known["mountlist.txt"] = "/dev/md0 / ext3 20000\n/dev/sda1 raid raid 20000\n";
+  known["raidtab"] =
+      "raiddev /dev/md0\nraid-level 1\nnr-raid-disks 2\npersistent-superblock 1\n"
+      "device /dev/sda1\nraid-disk 0\ndevice /dev/sda2\nraid-disk 1\n";
+  auto model = std::make_unique<ModelMachine>(known);
+  auto found = disc("1", config);
+  found["iso"] = "/backups/host-1.iso";
+  found["files"]["mountlist.txt"] = known["mountlist.txt"];
+  found["files"]["raidtab"] = known["raidtab"];
+  model->content(kMirror, filesystem("ext4"));
+  model->medium("md127", found);
+  model->start();
+  for (int slot = 0; slot < 2; ++slot) {
+    model->plug({.name = fmt::format("sd{}", static_cast<char>('d' + slot)),
+                 .minor = static_cast<unsigned>(16 * (3 + slot)),
+                 .probe = md_member(kMirror, "0", 1, 2, slot)});
+  }
+  EXPECT_THAT(model->world().thing(fmt::format("array:{}", kMirror))->names,
+              Not(Contains("/dev/md0")));
+  model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+  ASSERT_EQ(model->count("launch", "filter"), 1U) << explain_text(model->engine(), "");
+  EXPECT_EQ(model->arguments_of("launch", "filter").front().at("arrays"), Json::array({"md127"}));
+}
+
+TEST(EngineTest, WhatCouldNotBeReadIsReadAgainWhenTheOperatorSaysSo) {
+  auto model = machine();
+  model->fail_effect("medium", "examine", "Input/output error");
+  model->plug({.name = "sr0", .minor = 0, .probe = filesystem("iso9660")});
+  EXPECT_THAT(model->why("need:medium"), HasSubstr("sr0: Input/output error"));
+  model->fail_effect("medium", "examine", "");
+  model->command("use", {{"device", "sr0"}});
+  EXPECT_EQ(model->replies().back().value("text", ""), "sr0 is read again");
+  EXPECT_EQ(model->state("need:medium"), "ready");
+}
+
+TEST(EngineTest, WithoutAConfigTheOperatorMayNameAFilesystemThatHoldsTheMedium) {
+  for (const bool named : {false, true}) {
+    Json known = {{"command_line", named ? "muster.medium=/dev/sdg" : ""},
+                  {"mondo-restore.cfg", nullptr},
+                  {"mountlist.txt", nullptr},
+                  {"kernel", "6.1"},
+                  {"udevd", false}};
+    auto model = machine(known);
+    model->plug({.name = "sdg", .minor = 96, .probe = filesystem("ext4")});
+    model->plug({.name = "sdh", .minor = 112, .probe = filesystem("ext4")});
+    ASSERT_EQ(model->count("medium", "examine"), named ? 1U : 0U);
+  }
 }
 
 TEST(EngineTest, ANukeIsNotLaunchedWithoutACheckedFilter) {

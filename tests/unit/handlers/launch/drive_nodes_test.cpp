@@ -10,6 +10,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 // An earlier attempt may have given the name to another disk.
 TEST(DriveNodes, WhereTheKernelsNamesAreRightOnlyWhatLeadsElsewhereIsCorrected) {
@@ -70,9 +71,11 @@ TEST(DriveNodes, PartitionNamesAsTheKernelMakesThem) {
 }
 
 TEST(DriveNodes, TheFilterAdmitsThePlansDrivesAndNothingElse) {
-  EXPECT_EQ(lvm_filter({"/dev/sda"}),
+  EXPECT_EQ(lvm_filter({"/dev/sda"}, {}),
             R"([ "a|^/dev/sda$|", "a|^/dev/sda[0-9]+$|", "a|^/dev/md[0-9]+$|", "r|.*|" ])");
-  EXPECT_THAT(lvm_filter({"/dev/a.b"}), HasSubstr(R"(a|^/dev/a\\.b$|)"));
+  EXPECT_THAT(lvm_filter({"/dev/sda"}, {"md127"}),
+              StartsWith(R"([ "r|^/dev/md127$|", "r|^/dev/md127p[0-9]+$|", "a|^/dev/sda$|")"));
+  EXPECT_THAT(lvm_filter({"/dev/a.b"}, {}), HasSubstr(R"(a|^/dev/a\\.b$|)"));
 }
 
 }  // namespace

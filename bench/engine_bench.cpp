@@ -7,6 +7,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "bench/synthetic_boot.h"
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <memory>
 
 namespace muster {
@@ -19,12 +20,6 @@ constexpr std::size_t kMaxUdevData = std::size_t{1024} * 1024;
 // Real machines stay below 30.
 constexpr int kMaxDepth = 100;
 
-struct Entries {
-  bool uevent = false;
-  bool subsystem = false;
-  std::vector<std::string> directories;
-};
-
 struct CloseDir {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
@@ -35,32 +30,6 @@ bool is_directory(int at, const dirent& entry) {
   }
   struct stat status{};
   return ::fstatat(at, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
-}
-
-Entries entries_of(const Fd& directory) {
-  Entries entries;
-  // A descriptor of its own: readdir moves its offset and closedir closes it.
-  auto fd = Root::open_below(directory, ".", O_RDONLY | O_DIRECTORY);
-  if (!fd) {
-    return entries;  // gone since it was listed
-  }
-  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd->get()));
-  if (!dir) {
-    return entries;
-  }
-  static_cast<void>(fd->release());
-  while (const dirent* entry = ::readdir(dir.get())) {
-    const std::string_view name(entry->d_name);
-    if (name == "uevent") {
-      entries.uevent = true;
-    } else if (name == "subsystem") {
-      entries.subsystem = true;
-    } else if (name != "." && name != ".." && is_directory(::dirfd(dir.get()), *entry)) {
-      entries.directories.emplace_back(name);
-    }
-  }
-  std::sort(entries.directories.begin(), entries.directories.end());
-  return entries;
 }
 
 void for_each_line(std::string_view text, const std::function<void(std::string_view)>& use) {
@@ -90,19 +59,68 @@ std::string dev_path(std::string_view devname) {
   return devname.starts_with('/') ? std::string(devname) : fmt::format("/dev/{}", devname);
 }
 
+// What stands in a device's directory. Of thousands of devices most have none of the attributes
+// that the rules name: one look at the directory is a fraction of what asking for each of them
+// costs.
+struct SysfsReader::Entries {
+  bool uevent = false;
+  bool subsystem = false;
+  std::vector<std::string> directories;
+  std::vector<bool> heads;  // as heads_
+};
+
 SysfsReader::SysfsReader(const Root& root, std::vector<std::string> attributes, bool udev_data)
     : root_(root), attributes_(std::move(attributes)), udev_data_(udev_data) {
+  const auto head = [](const std::string& name) { return name.substr(0, name.find('/')); };
+  std::transform(attributes_.begin(), attributes_.end(), std::back_inserter(heads_), head);
+  std::sort(heads_.begin(), heads_.end());
+  heads_.erase(std::unique(heads_.begin(), heads_.end()), heads_.end());
+  for (const auto& name : attributes_) {
+    const auto at = std::lower_bound(heads_.begin(), heads_.end(), head(name));
+    head_of_.push_back(static_cast<std::size_t>(at - heads_.begin()));
+  }
+}
+
+SysfsReader::Entries SysfsReader::entries_of(const Fd& directory) const {
+  Entries entries;
+  entries.heads.resize(heads_.size());
+  // A descriptor of its own: readdir moves its offset and closedir closes it.
+  auto fd = Root::open_below(directory, ".", O_RDONLY | O_DIRECTORY);
+  if (!fd) {
+    return entries;  // gone since it was listed
+  }
+  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd->get()));
+  if (!dir) {
+    return entries;
+  }
+  static_cast<void>(fd->release());
+  while (const dirent* entry = ::readdir(dir.get())) {
+    const std::string_view name(entry->d_name);
+    if (const auto at = std::lower_bound(heads_.begin(), heads_.end(), name);
+        at != heads_.end() && *at == name) {
+      entries.heads[static_cast<std::size_t>(at - heads_.begin())] = true;
+    }
+    if (name == "uevent") {
+      entries.uevent = true;
+    } else if (name == "subsystem") {
+      entries.subsystem = true;
+    } else if (name != "." && name != ".." && is_directory(::dirfd(dir.get()), *entry)) {
+      entries.directories.emplace_back(name);
+    }
+  }
+  std::sort(entries.directories.begin(), entries.directories.end());
+  return entries;
 }
 
 std::optional<DeviceEvent> SysfsReader::read(std::string_view devpath, Action action) const {
   const auto directory = root_.open_at(fmt::format("/sys{}", devpath), O_PATH | O_DIRECTORY);
-  return directory ? read(*directory, devpath, action) : std::nullopt;
+  return directory ? read(*directory, entries_of(*directory), devpath, action) : std::nullopt;
 }
 
 Attributes SysfsReader::read_attributes(std::string_view devpath) const {
   const auto directory = root_.open_at(fmt::format("/sys{}", devpath), O_PATH | O_DIRECTORY);
   if (directory) {
-    return read_attributes(*directory);
+    return read_attributes(*directory, entries_of(*directory));
   }
   Attributes absent;
   for (const auto& name : attributes_) {
@@ -111,16 +129,18 @@ Attributes SysfsReader::read_attributes(std::string_view devpath) const {
   return absent;
 }
 
-Attributes SysfsReader::read_attributes(const Fd& directory) const {
+Attributes SysfsReader::read_attributes(const Fd& directory, const Entries& entries) const {
   Attributes attributes;
-  for (const auto& name : attributes_) {
-    attributes.emplace(name, Root::read_attribute(directory, name));
+  for (std::size_t i = 0; i < attributes_.size(); ++i) {
+    attributes.emplace(attributes_[i], entries.heads[head_of_[i]]
+                                           ? Root::read_attribute(directory, attributes_[i])
+                                           : std::nullopt);
   }
   return attributes;
 }
 
-std::optional<DeviceEvent> SysfsReader::read(const Fd& directory, std::string_view devpath,
-                                             Action action) const {
+std::optional<DeviceEvent> SysfsReader::read(const Fd& directory, const Entries& entries,
+                                             std::string_view devpath, Action action) const {
   const auto uevent = Root::read_below(directory, "uevent", kMaxUevent);
   const auto subsystem = Root::link_name(directory, "subsystem");
   if (!uevent || !subsystem) {
@@ -151,7 +171,7 @@ std::optional<DeviceEvent> SysfsReader::read(const Fd& directory, std::string_vi
   }
   properties["DEVPATH"] = event.devpath;
   properties["SUBSYSTEM"] = event.subsystem;
-  event.attributes = read_attributes(directory);
+  event.attributes = read_attributes(directory, entries);
   return event;
 }
 
@@ -212,7 +232,7 @@ void SysfsReader::walk(const Fd& directory, const std::string& devpath, int dept
                        const std::function<void(DeviceEvent)>& found, ScanDone& done) const {
   const Entries entries = entries_of(directory);
   if (entries.uevent && entries.subsystem) {
-    if (auto event = read(directory, devpath, Action::add)) {
+    if (auto event = read(directory, entries, devpath, Action::add)) {
       done.devpaths.push_back(devpath);
       found(std::move(*event));
     }

@@ -30,13 +30,19 @@ class SysfsReader {
  private:
   void walk(const Fd& directory, const std::string& devpath, int depth,
             const std::function<void(DeviceEvent)>& found, ScanDone& done) const;
-  [[nodiscard]] std::optional<DeviceEvent> read(const Fd& directory, std::string_view devpath,
-                                                Action action) const;
-  [[nodiscard]] Attributes read_attributes(const Fd& directory) const;
+  struct Entries;
+  [[nodiscard]] Entries entries_of(const Fd& directory) const;
+  [[nodiscard]] std::optional<DeviceEvent> read(const Fd& directory, const Entries& entries,
+                                                std::string_view devpath, Action action) const;
+  [[nodiscard]] Attributes read_attributes(const Fd& directory, const Entries& entries) const;
   void add_udev_data(DeviceEvent& event) const;
 
   const Root& root_;
   std::vector<std::string> attributes_;
+  // What an attribute's name begins with, up to its first slash: sorted, and for each attribute its
+  // index.
+  std::vector<std::string> heads_;
+  std::vector<std::size_t> head_of_;
   bool udev_data_;
 };
 

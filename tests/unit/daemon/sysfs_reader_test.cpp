@@ -98,6 +98,40 @@ TEST_F(SysfsReaderTest, ADeviceIsItsUeventFileAndWhatItLacks) {
   EXPECT_FALSE(partition->properties.contains("DISKSEQ"));
 }
 
+// What a rule may name: a file, a folder, what lies in one, behind a link, or one level up.
+TEST_F(SysfsReaderTest, AttributesAreReadWhereverTheirNamesLead) {
+  tree_.device("/devices/d", "scsi", "")
+      .file("/sys/devices/d/model", "Disk")
+      .device("/devices/d/block/sda", "block", "")
+      .file("/sys/devices/d/block/sda/size", "100")
+      .file("/sys/devices/d/block/sda/queue/rotational", "1")
+      .directory("/sys/devices/d/block/sda/holders/md0")
+      .link("/sys/devices/d/block/sda/device", "../..");
+  const std::vector<std::string> names{"../sda/size",
+                                       "device/model",
+                                       "device/vendor",
+                                       "holders",
+                                       "queue/rotational",
+                                       "queue/scheduler",
+                                       "queue/../size",
+                                       "siz",
+                                       "size",
+                                       "subsystem",
+                                       "wwid",
+                                       "zoned/x"};
+  const auto wanted = UnorderedElementsAre(
+      Pair("../sda/size", "100"), Pair("device/model", "Disk"), Pair("device/vendor", std::nullopt),
+      Pair("holders", "md0"), Pair("queue/rotational", "1"), Pair("queue/scheduler", std::nullopt),
+      Pair("queue/../size", "100"), Pair("siz", std::nullopt), Pair("size", "100"),
+      Pair("subsystem", "block"), Pair("wwid", std::nullopt), Pair("zoned/x", std::nullopt));
+  const SysfsReader reader(root_, names, false);
+  EXPECT_THAT(reader.read("/devices/d/block/sda", Action::add).value().attributes, wanted);
+  EXPECT_THAT(reader.read_attributes("/devices/d/block/sda"), wanted);
+  const auto gone = reader.read_attributes("/devices/d/block/sdb");
+  EXPECT_EQ(gone.size(), names.size());
+  EXPECT_EQ(gone.at("size"), std::nullopt);
+}
+
 // device_del() takes the `uevent` file away before it sends `remove`, and the directory after.
 TEST_F(SysfsReaderTest, ADirectoryWithoutUeventFileIsADeviceThatIsGone) {
   tree_.device("/devices/d", "scsi", "").remove("/sys/devices/d/uevent");

@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #define BUSYBOX "/vmtest/busybox"
+#ifndef COMMAND_LINE
+#define COMMAND_LINE "/proc/cmdline"
+#endif
 
 static inline uint64_t now_ns(void) {
   struct timespec t;
@@ -62,7 +65,7 @@ static inline const char* word(const char* key) {
   static char* line;
   static char value[4096];
   if (!line) {
-    line = slurp("/proc/cmdline", NULL);
+    line = slurp(COMMAND_LINE, NULL);
   }
   value[0] = 0;
   size_t length = strlen(key);

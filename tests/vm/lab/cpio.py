@@ -15,11 +15,12 @@ class Tree:
     def __init__(self):
         self._entries = {}
 
-    def directory(self, path, mode=0o755):
+    def directory(self, path, mode=0o755, parents=True):
         path = path.strip("/")
         if not path:
             return
-        self.directory(os.path.dirname(path))
+        if parents:
+            self.directory(os.path.dirname(path))
         self._entries.setdefault(path, (stat.S_IFDIR | mode, b""))
 
     def data(self, path, content, mode=0o644, parents=True):

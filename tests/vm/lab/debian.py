@@ -83,10 +83,15 @@ def kernel_version():
 
 def tools():
     """(root of the unpacked tools, the file names of their packages)."""
-    with locked("tools"):
-        root = CACHE_DIR / "tools"
+    return unpacked("tools", TOOL_PACKAGES)
+
+
+def unpacked(name, packages):
+    """(root of these packages, unpacked together below the cache's NAME; their file names)."""
+    with locked(name):
+        root = CACHE_DIR / name
         names = []
-        for package in TOOL_PACKAGES:
+        for package in packages:
             deb = _download(package, CACHE_DIR / "debs")
             _unpack(deb, root)
             names.append(deb.name)

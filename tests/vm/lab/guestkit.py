@@ -9,15 +9,15 @@ from .paths import VM_DIR, cache, program
 GUEST_DIR = VM_DIR / "guest"
 
 
-def compiled(name):
-    """guest/NAME.c as a static program, cached by content."""
-    source = GUEST_DIR / (name + ".c")
+def compiled(name, directory=GUEST_DIR, flags=()):
+    """DIRECTORY/NAME.c as a static program, cached by content."""
+    source = directory / (name + ".c")
     digest = hashlib.sha256(source.read_bytes() + (GUEST_DIR / "common.h").read_bytes()).hexdigest()[:12]
     binary = cache("guest", "%s-%s" % (name, digest))
     with debian.locked("guest"):
         if not binary.exists():
             subprocess.run([program("gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-format-truncation",
-                            "-static", "-s", "-o", str(binary), str(source)], check=True)
+                            "-static", "-s", *flags, "-o", str(binary), str(source)], check=True)
     return binary
 
 

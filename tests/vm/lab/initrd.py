@@ -53,7 +53,7 @@ def _digest(paths, words):
     return digest.hexdigest()[:16]
 
 
-def built(options=()):
+def built(options=(), modules=True):
     """The path of the image that muster-mkinitramfs makes with these further options."""
     bin_dir, builder = program_dir(), SOURCE_DIR / "initramfs" / "muster-mkinitramfs"
     if not builder.exists():
@@ -61,15 +61,15 @@ def built(options=()):
     kernel, (tools, names) = debian.kernel(), debian.tools()
     rules = SOURCE_DIR / "rules"
     inputs = [*bin_dir.iterdir(), builder, *rules.glob("*.rules")]
-    path = cache("initrd", _digest(inputs, [kernel.version, *names, *options]) + ".img")
+    path = cache("initrd", _digest(inputs, [kernel.version, str(modules), *names, *options]) + ".img")
     with debian.locked("initrd"):
         if not path.exists():
             for old in (CACHE_DIR / "initrd").glob("*.img"):
                 if old.stat().st_mtime < path.parent.stat().st_mtime - 3600:
                     old.unlink()
             part = path.with_suffix(".part")
-            command = [str(builder), "--modules", str(kernel.modules), "--output", str(part), "--bin", str(bin_dir),
-                       "--rules", str(rules), "--root", str(tools), *options]
+            tree = ["--modules", str(kernel.modules)] if modules else ["--no-modules"]
+            command = [str(builder), *tree, "--output", str(part), "--bin", str(bin_dir), "--rules", str(rules), "--root", str(tools), *options]
             result = subprocess.run(command, capture_output=True, text=True)
             if result.returncode != 0:
                 raise StageError("muster-mkinitramfs failed: %s\n%s" % (" ".join(command), result.stderr))

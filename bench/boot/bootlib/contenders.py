@@ -159,9 +159,9 @@ def floor(arrangement):
     made = images.make([arrangement.recipe])[arrangement.recipe.name]
     lines = []
     base = "/lib/modules/%s/" % kernel.version
-    hardware = guestkit.module_closure(kernel, ("virtio_pci", "virtio_scsi", "ahci", "xhci_pci", "usb_storage", "sd_mod", "sr_mod")
-                                       if arrangement.medium == "usb" else
-                                       ("virtio_pci", "virtio_scsi", "ahci", "sd_mod", "sr_mod"))
+    # ahci last: inserting it waits for its ports
+    hardware = guestkit.module_closure(kernel, ("virtio_pci", "virtio_scsi", "sd_mod", "sr_mod", *(
+        ("xhci_pci", "usb_storage") if arrangement.medium == "usb" else ("ahci",))))
     levels = {a["level"] for a in made.manifest["arrays"].values()}
     wanted = ["isofs"] + (["dm_mod"] if arrangement.volumes else []) + [
         {"raid5": "raid456", "raid1": "raid1"}[level] for level in sorted(levels)]

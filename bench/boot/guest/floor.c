@@ -23,6 +23,7 @@
 #include <linux/raid/md_u.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -120,28 +120,28 @@ static void read_configuration(void)
 	free(line);
 }
 
+/* Without async_probe every insertion ends by waiting for all probes of all drivers, such as the ports of an AHCI. */
 static void load(char **modules, int count)
 {
 	for (int i = 0; i < count; i++) {
 		int fd = open(modules[i], O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "async_probe=1", 0) && errno != EEXIST))
 			stop("cannot load", modules[i]);
 		close(fd);
 	}
 }
 
-static void *load_all(void *bell)
+static void *load_first(void *unused)
 {
 	load(first, firsts);
-	if (bell) {
-		load(rest, rests);
-		(void)!write(*(int *)bell, "x", 1);
-	}
-	return NULL;
+	return unused;
 }
 
+/* Hardware that is being waited for leaves the CPU to this; with one CPU nothing of it delays a driver. */
 static void *load_rest(void *bell)
 {
+	struct sched_param parameter = {0};
+	sched_setscheduler((pid_t)syscall(SYS_gettid), SCHED_IDLE, &parameter);
 	load(rest, rests);
 	(void)!write(*(int *)bell, "x", 1);
 	return NULL;
@@ -344,13 +344,8 @@ int main(void)
 	setsockopt(events, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
 	if (events < 0 || bind(events, (struct sockaddr *)&address, sizeof address) || pipe2(bell, O_CLOEXEC))
 		stop("cannot listen to", "uevents");
-	/* With one CPU what waits for hardware goes first; with more, raid456's own benchmark runs beside it. */
-	if (get_nprocs() > 1) {
-		pthread_create(&thread, NULL, load_rest, &bell[1]);
-		pthread_create(&thread, NULL, load_all, NULL);
-	} else {
-		pthread_create(&thread, NULL, load_all, &bell[1]);
-	}
+	pthread_create(&thread, NULL, load_first, NULL);
+	pthread_create(&thread, NULL, load_rest, &bell[1]);
 	for (;;) {
 		struct pollfd polls[2] = {{events, POLLIN, 0}, {loaded ? -1 : bell[0], POLLIN, 0}};
 		if (poll(polls, 2, -1) < 0)

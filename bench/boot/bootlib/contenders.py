@@ -168,7 +168,7 @@ def floor(arrangement):
     # libcrc32c asks for one of these by a softdep
     wanted = (["crc32c_generic", "crc32c_intel"] if "raid5" in levels else []) + wanted
     lines += ["first %s%s\n" % (base, path) for path in hardware]
-    lines += ["rest %s%s\n" % (base, path) for path in guestkit.module_closure(kernel, wanted) if path not in hardware]
+    lines += ["rest %s%s\n" % (base, path) for path in guestkit.module_closure(kernel, wanted)]
     patterns = arrangement.patterns()
     lines.append("medium %s\n" % patterns["medium"])
     if arrangement.target:
@@ -203,7 +203,7 @@ CONTENDERS = {c.name: c for c in (
     Contender("initramfs-tools", "mkinitramfs's image, polled once a second as it does for its root", initramfs_tools,
               ("systemd-udevd",), more_words=lambda arrangement: ("boot=mondo",)),
     Contender("dracut", "dracut's image (without systemd), its queue waits for LVs and medium", dracut, ("systemd-udevd",),
-              more_words=lambda arrangement: ("root=block:/dev/disk/by-label/MONDO1", "rd.auto=1")),
+              more_words=lambda arrangement: ("root=block:/dev/disk/by-label/MONDO1", "rd.auto=1", "rd.retry=3600")),
     Contender("mdev", "busybox `mdev -d`, a script for block devices, mdadm and lvm2", mdev, ("mdev",)),
     Contender("floor", "knows the answer, makes the kernel calls that cannot be avoided", floor, execs_itself=True),
 )}

@@ -4,29 +4,28 @@
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
-#include <chrono>
 #include <map>
 #include <memory>
 #include <utility>
 
 #include "bench/synthetic_boot.h"
+#include "bench/thread_clock.h"
 
 namespace {
 
 using namespace muster;
 
 constexpr bench::SyntheticMachine::Shape kShape{.paths = 4, .every_attribute = true};
-using Clock = std::chrono::steady_clock;
 
 // A machine of so many disks, and what the engine alone took so far.
 struct Populated {
   std::unique_ptr<Engine> engine = bench::shipped_engine();
   std::size_t events = 0;
-  Clock::duration spent{};
+  double spent = 0;  // seconds
   bench::SyntheticMachine machine{kShape, [this](const Event& event) {
-                                    const auto begin = Clock::now();
+                                    const auto begin = bench::thread_seconds();
                                     auto effects = engine->on(event);
-                                    spent += Clock::now() - begin;
+                                    spent += bench::thread_seconds() - begin;
                                     ++events;
                                     return effects;
                                   }};
@@ -50,14 +49,14 @@ Populated& populated(std::size_t disks) {
 }
 
 void take(benchmark::State& state, Populated& on) {
-  state.SetIterationTime(std::chrono::duration<double>(std::exchange(on.spent, {})).count());
+  state.SetIterationTime(std::exchange(on.spent, 0));
 }
 
 // One `change` uevent of a disk: read before, so nothing comes of it but that all are asked.
 void step_change(benchmark::State& state) {
   const auto disks = static_cast<std::size_t>(state.range(0));
   auto& on = populated(disks);
-  on.spent = {};
+  on.spent = 0;
   std::size_t at = 0;
   for (auto _ : state) {
     at = (at + 7919) % disks;
@@ -76,7 +75,7 @@ BENCHMARK(step_change)
 void step_replug(benchmark::State& state) {
   const auto disks = static_cast<std::size_t>(state.range(0));
   auto& on = populated(disks);
-  on.spent = {};
+  on.spent = 0;
   on.events = 0;
   std::size_t at = 0;
   for (auto _ : state) {
@@ -110,9 +109,8 @@ void arrival(benchmark::State& state) {
             static_cast<double>(before.uordblks + before.hblkhd);
     devices = static_cast<double>(on.engine->world().device_count());
     events += on.events;
-    const auto spent = std::chrono::duration<double>(on.spent).count();
-    seconds += spent;
-    state.SetIterationTime(spent);
+    seconds += on.spent;
+    state.SetIterationTime(on.spent);
   }
   state.counters["us_per_event"] = seconds * 1e6 / static_cast<double>(events);
   state.counters["bytes_per_disk"] = bytes / static_cast<double>(disks);

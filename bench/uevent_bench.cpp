@@ -6,13 +6,13 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <string_view>
 #include <thread>
 #include <variant>
 #include <vector>
 
+#include "bench/thread_clock.h"
 #include "daemon/event_json.h"
 #include "daemon/fd.h"
 #include "daemon/json_line.h"
@@ -21,7 +21,6 @@
 namespace {
 
 using namespace muster;
-using Clock = std::chrono::steady_clock;
 
 using namespace std::string_view_literals;
 
@@ -67,9 +66,9 @@ void uevent_receive(benchmark::State& state) {
         state.SkipWithError("the kernel does not pass on uevents");
         return;
       }
-      const auto begin = Clock::now();
+      const auto begin = bench::thread_seconds();
       auto message = (*monitor)->receive();
-      state.SetIterationTime(std::chrono::duration<double>(Clock::now() - begin).count());
+      state.SetIterationTime(bench::thread_seconds() - begin);
       if (!std::holds_alternative<DeviceEvent>(message)) {
         state.SkipWithError("no event was received");
         return;

@@ -23,7 +23,8 @@ def _ratio(rows, name, other, key):
 
 
 def summarise(results, cold):
-    """cold: the arrangements in which all is there at boot. Gives arrangement -> contender -> figure -> {median, low, high, muster, floor}, and runs, good, notes."""
+    """cold: the arrangements in which all is there at boot. Gives arrangement -> contender -> figure -> {median, low, high, muster, floor: ratios to those, of_muster: muster's to
+    this}, and runs, good, notes."""
     summary = {}
     for arrangement in dict.fromkeys(r["arrangement"] for r in results):
         here = [r for r in results if r["arrangement"] == arrangement]
@@ -42,7 +43,8 @@ def summarise(results, cold):
                     compared = key != NOT_COMPARED[arrangement in cold]
                     entry["figures"][key] = {"median": statistics.median(values), "low": min(values), "high": max(values),
                                              "muster": _ratio(rows, name, "muster", key) if compared else None,
-                                             "floor": _ratio(rows, name, "floor", key) if compared else None}
+                                             "floor": _ratio(rows, name, "floor", key) if compared else None,
+                                             "of_muster": _ratio(rows, "muster", name, key) if compared else None}
             summary[arrangement][name] = entry
     return summary
 
@@ -101,10 +103,9 @@ def regressions(now, before, tolerance):
                 if other == "muster" or key not in contenders[other]["figures"] or \
                         key not in earlier.get(other, {}).get("figures", {}):
                     continue
-                ratio, old = (e[other]["figures"][key]["muster"] for e in (contenders, earlier))
+                ratio, old = (e[other]["figures"][key]["of_muster"] for e in (contenders, earlier))
                 if not ratio or not old:
                     continue
-                ratio, old = 1 / ratio, 1 / old
                 grown = mine["figures"][key]["median"] - mine_before["figures"][key]["median"]
                 if ratio > old * (1 + tolerance) and grown > GRAIN[key]:
                     found.append("%s: %s: %s times that of %s, was %s times" % (

@@ -104,6 +104,7 @@ Result<Fd> JournalWriter::start_file(const std::string& path, const Json& state)
   header["segment"] = segment_ + 1;
   header.update(state);
   std::string line = to_line(header);
+  const std::size_t size = state.empty() ? 0 : std::min(line.size(), JournalReader::kMaxLine);
   if (line.size() > JournalReader::kMaxLine) {
     // No reader would take it. What follows is still worth reading.
     header["snapshot"] = nullptr;
@@ -112,11 +113,13 @@ Result<Fd> JournalWriter::start_file(const std::string& path, const Json& state)
   if (auto written = write(fd, line + "\n"); !written) {
     return tl::unexpected(written.error());
   }
+  state_size_ = size;
   return fd;
 }
 
 bool JournalWriter::due() const {
-  return !tried_ && (gap_ || (size_ + batch_.size() >= limit_ && size_ + batch_.size() > 0));
+  const auto size = size_ + batch_.size();
+  return !tried_ && (gap_ || (size > 0 && size >= std::max(limit_, state_size_)));
 }
 
 Result<void> JournalWriter::begin_segment(Json state) {

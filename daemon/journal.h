@@ -29,7 +29,8 @@ inline constexpr int kJournalVersion = 1;
 class JournalWriter {
  public:
   // Of the lines of one segment; its header comes on top of it, and the last event of a segment
-  // may reach over it.
+  // may reach over it. A segment whose header is longer (the state of thousands of disks) may grow
+  // as long as that: putting the state together must not become most of the work.
   static constexpr std::size_t kLimit = std::size_t{8} * 1024 * 1024;
 
   // `header`: what the first line of each segment says besides version and segment. The directory
@@ -62,9 +63,10 @@ class JournalWriter {
   Json header_;
   std::size_t limit_;
   unsigned segment_ = 0;
-  std::size_t size_ = 0;  // of the lines after the header
-  bool gap_ = false;      // something was dropped: what follows does not replay
-  bool tried_ = false;    // a new segment could not be begun since the last flush
+  std::size_t size_ = 0;        // of the lines after the header
+  std::size_t state_size_ = 0;  // of the header, where it holds a state
+  bool gap_ = false;            // something was dropped: what follows does not replay
+  bool tried_ = false;          // a new segment could not be begun since the last flush
   Fd fd_;
   std::string batch_;
 };

@@ -123,6 +123,27 @@ TEST(JournalWriter, AtTheLimitANewSegmentBeginsWithTheStateBeforeIt) {
   EXPECT_THAT(names_in(tree), ElementsAre("j.jsonl", "j.jsonl.1"));
 }
 
+// With thousands of disks the state is longer than the limit: it is not to be written after every
+// few events.
+TEST(JournalWriter, ASegmentMayGrowAsLongAsTheStateInItsHeader) {
+  const TempTree tree;
+  auto writer = open(tree.path("/j.jsonl"), 100);
+  const std::string line = "{\"x\":\"" + std::string(200, 'x') + "\"}\n";
+  writer.add(line);
+  EXPECT_TRUE(writer.due());
+  ASSERT_TRUE(writer.begin_segment({{"snapshot", std::string(1000, 's')}}));
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_FALSE(writer.due());
+    writer.add(line);
+    EXPECT_TRUE(writer.flush());
+  }
+  EXPECT_TRUE(writer.due());
+  ASSERT_TRUE(writer.begin_segment({{"snapshot", "small again"}}));
+  EXPECT_FALSE(writer.due());
+  writer.add(line);
+  EXPECT_TRUE(writer.due());
+}
+
 TEST(JournalWriter, WhatWasAddedBelongsToTheSegmentBefore) {
   const TempTree tree;
   auto writer = open(tree.path("/j.jsonl"), 10);

@@ -1,5 +1,4 @@
 """One boot of one contender in one arrangement, and what is read from it."""
-import ctypes
 import fnmatch
 import hashlib
 import json
@@ -105,18 +104,6 @@ def joined(parts, into):
     return into
 
 
-def quickest_aio():
-    """io_uring answers a read of the page cache at once; QEMU's threads wait for the host's scheduler first, and with it the
-    guest's clock, which runs on while the guest is idle. Not every host allows it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    parameters = ctypes.create_string_buffer(120)
-    descriptor = libc.syscall(425, 1, parameters)  # io_uring_setup
-    if descriptor < 0:
-        return "threads"
-    os.close(descriptor)
-    return "io_uring"
-
-
 class Options:
     """What is the same for all runs."""
 
@@ -132,7 +119,7 @@ def boot(arrangement, contender, run, options):
     directory.mkdir(parents=True)
     made = images.make([arrangement.recipe])[arrangement.recipe.name]
     copies = made.copy(list(arrangement.recipe.disks), directory / "disks")
-    hardware = hotplug.Hardware(arrangement.disks(), [], arrangement.media(), copies, aio=quickest_aio())
+    hardware = hotplug.Hardware(arrangement.disks(), [], arrangement.media(), copies)
     initrd = joined([contender.userland(arrangement), modules_archive(), instrumentation(arrangement)], directory / "initrd")
     order = arrangement.order(run)
     words = ["console=ttyS0,115200", "quiet", "loglevel=3", "no_timer_check", "panic=-1", "rdinit=/bench/init",

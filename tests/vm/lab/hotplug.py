@@ -41,10 +41,8 @@ class Medium:
 class Hardware:
     """QEMU's arguments for the hardware of a case, and the levers to change it while the guest runs."""
 
-    def __init__(self, disks, controllers, medium, images, extra_media=(), aio="threads"):
-        """images: disk name -> path of this run's private copy. extra_media: name -> path, discs to insert later. aio: how
-        QEMU reads and writes them."""
-        self._aio = aio
+    def __init__(self, disks, controllers, medium, images, extra_media=()):
+        """images: disk name -> path of this run's private copy. extra_media: name -> path, discs to insert later."""
         self._disks = {d.name: d for d in disks}
         self._controllers = {c.name: c for c in controllers}
         self._medium = medium
@@ -83,11 +81,11 @@ class Hardware:
             self._plugged.add("medium")
         self.arguments = args
 
-    def _backend(self, name, path, slow=False, read_only=False):
+    @staticmethod
+    def _backend(name, path, slow=False, read_only=False):
         common = "discard=unmap," if not read_only else "read-only=on,"
         node = "file-" + name if slow else "disk-" + name
-        args = ["-blockdev", "driver=raw,node-name=%s,%sfile.driver=file,file.aio=%s,file.filename=%s"
-                % (node, common, self._aio, path)]
+        args = ["-blockdev", "driver=raw,node-name=%s,%sfile.driver=file,file.filename=%s" % (node, common, path)]
         if slow:
             args += ["-object", "throttle-group,id=throttle-%s" % name,
                      "-blockdev", "driver=throttle,node-name=disk-%s,throttle-group=throttle-%s,file=%s"

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
@@ -32,6 +35,15 @@ Json tools_of(const ChildLog& log) {
     }
   }
   return tools;
+}
+
+constexpr std::size_t kUrgencies = 3;
+// Beside the loop, muster-init and mondorestore, which have 0.
+constexpr std::array<int, kUrgencies> kNice{0, 10, 15};
+
+// Of the calling thread. Without the right to it all run alike.
+void set_nice(Urgency urgency) {
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0, kNice.at(static_cast<std::size_t>(urgency))));
 }
 
 EffectDone call(Executor* executor, const Effect& effect) {
@@ -69,9 +81,15 @@ EffectDone call(Executor* executor, const Effect& effect) {
 
 // Shared with every thread: one that hangs may outlive the Workers.
 struct Workers::State : std::enable_shared_from_this<Workers::State> {
-  // An effect inside its executor.
+  // An effect and when its executor wants it done.
+  struct Task {
+    Effect effect;
+    Urgency urgency = Urgency::now;
+  };
+  // One inside its executor.
   struct Run {
     EffectId id = 0;
+    Urgency urgency = Urgency::now;
     Clock::time_point due;
     bool has_deadline = false;
     bool late = false;
@@ -82,12 +100,14 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
   std::condition_variable deadlines;  // runs changed, or stopping
   std::condition_variable left;       // a thread ended
   std::map<std::string, std::unique_ptr<Executor>, std::less<>> executors;
-  std::deque<Effect> ready;
-  std::map<std::string, std::deque<Effect>, std::less<>> lanes;  // busy lanes: who waits
+  std::array<std::deque<Task>, kUrgencies> ready;
+  std::map<std::string, std::deque<Task>, std::less<>> lanes;  // busy lanes: who waits
   std::size_t waiting_in_lanes = 0;
   std::map<std::uint64_t, Run> runs;  // by thread
   std::uint64_t next_thread = 1;
-  std::size_t threads = 0;  // alive, the watch included, those inside an executor too
+  std::size_t threads = 0;       // alive, the watch included, those inside an executor too
+  std::size_t patient = 0;       // runs in time that are not urgent ...
+  std::size_t most_patient = 1;  // ... of which there are no more than these
   std::size_t stuck = 0;
   bool stopping = false;
 
@@ -127,16 +147,41 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     add_thread([](State& state, std::uint64_t number) { state.work_on(number); }, "worker");
   }
 
+  // With the mutex held: the queue whose turn it is.
+  [[nodiscard]] std::deque<Task>* next() {
+    for (std::size_t urgency = 0; urgency < kUrgencies; ++urgency) {
+      if (!ready.at(urgency).empty() && (urgency == 0 || patient < most_patient)) {
+        return &ready.at(urgency);
+      }
+    }
+    return nullptr;
+  }
+
+  void make_ready(Task task) {
+    ready.at(static_cast<std::size_t>(task.urgency)).push_back(std::move(task));
+    work.notify_one();
+  }
+
   void work_on(std::uint64_t number) {
+    Urgency nice = Urgency::now;
     std::unique_lock lock(mutex);
     for (;;) {
-      work.wait(lock, [this] { return stopping || !ready.empty(); });
+      work.wait(lock, [this] { return stopping || next() != nullptr; });
       if (stopping) {
         return;
       }
-      const Effect effect = std::move(ready.front());
-      ready.pop_front();
-      Run run{.id = effect.id, .due = {}, .has_deadline = effect.deadline_ms > 0, .late = false};
+      auto& queue = *next();
+      const Task task = std::move(queue.front());
+      queue.pop_front();
+      const Effect& effect = task.effect;
+      if (task.urgency != Urgency::now) {
+        ++patient;
+      }
+      Run run{.id = effect.id,
+              .urgency = task.urgency,
+              .due = {},
+              .has_deadline = effect.deadline_ms > 0,
+              .late = false};
       if (run.has_deadline) {
         run.due = Clock::now() + std::chrono::milliseconds(effect.deadline_ms);
         deadlines.notify_one();
@@ -144,15 +189,27 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
       runs.emplace(number, run);
       const auto executor = executors.find(effect.handler);
       lock.unlock();
+      if (std::exchange(nice, task.urgency) != task.urgency) {
+        set_nice(task.urgency);
+      }
       send(call(executor == executors.end() ? nullptr : executor->second.get(), effect));
       lock.lock();
       const bool replaced = runs.at(number).late;
+      if (!replaced) {
+        in_time_no_more(task.urgency);
+      }
       runs.erase(number);
       leave_lane(effect.lane);
       if (replaced) {
         --stuck;
         return;
       }
+    }
+  }
+
+  void in_time_no_more(Urgency urgency) {
+    if (urgency != Urgency::now) {
+      --patient;
     }
   }
 
@@ -165,10 +222,9 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
       lanes.erase(lane);
       return;
     }
-    ready.push_back(std::move(lane->second.front()));
+    make_ready(std::move(lane->second.front()));
     lane->second.pop_front();
     --waiting_in_lanes;
-    work.notify_one();
   }
 
   // Writes off threads whose deadline passed.
@@ -184,6 +240,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
         }
         if (run.due <= now) {
           run.late = true;
+          in_time_no_more(run.urgency);
           ++stuck;
           late.push_back(run.id);
           add_worker();
@@ -217,6 +274,7 @@ Workers::Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliv
     std::string name(executor->name());
     state_->executors.insert_or_assign(std::move(name), std::move(executor));
   }
+  state_->most_patient = threads > kKept ? threads - kKept : 1;
   state_->add_thread([](State& state, std::uint64_t) { state.watch(); }, "deadlines");
   for (std::size_t i = 0; i < threads; ++i) {
     state_->add_worker();
@@ -237,21 +295,29 @@ Workers::~Workers() {
 
 void Workers::run(Effect effect) {
   const std::lock_guard lock(state_->mutex);
-  if (!effect.lane.empty()) {
-    const auto [lane, is_free] = state_->lanes.try_emplace(effect.lane);
+  State::Task task{.effect = std::move(effect)};
+  if (const auto executor = state_->executors.find(task.effect.handler);
+      executor != state_->executors.end()) {
+    task.urgency = executor->second->urgency(task.effect);
+  }
+  if (!task.effect.lane.empty()) {
+    const auto [lane, is_free] = state_->lanes.try_emplace(task.effect.lane);
     if (!is_free) {
-      lane->second.push_back(std::move(effect));
+      lane->second.push_back(std::move(task));
       ++state_->waiting_in_lanes;
       return;
     }
   }
-  state_->ready.push_back(std::move(effect));
-  state_->work.notify_one();
+  state_->make_ready(std::move(task));
 }
 
 Workers::Counts Workers::counts() const {
   const std::lock_guard lock(state_->mutex);
-  return {.queued = state_->ready.size() + state_->waiting_in_lanes,
+  std::size_t ready = 0;
+  for (const auto& queue : state_->ready) {
+    ready += queue.size();
+  }
+  return {.queued = ready + state_->waiting_in_lanes,
           .running = state_->runs.size(),
           .stuck = state_->stuck};
 }

@@ -5,8 +5,10 @@
 // thread and nobody's time. If the call returns after all, its EffectDone is still delivered and
 // the thread ends.
 //
-// Effects start in the order in which they were given, those of one lane one after the other: a
-// late one holds its lane until it returns, since what shares a lane must never run side by side.
+// Effects of one urgency start in the order in which they were given, more urgent ones before them
+// and, where they compete for the CPU, at a higher priority; some threads are kept for what is
+// urgent. Those of one lane run one after the other: a late one holds its lane until it returns,
+// since what shares a lane must never run side by side.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +24,7 @@ namespace muster {
 class Workers {
  public:
   static constexpr std::size_t kThreads = 8;
+  static constexpr std::size_t kKept = 2;  // of them, for Urgency::now
 
   // `deliver` is called on the pool's threads, one call at a time, never after the destructor
   // returned.

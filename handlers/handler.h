@@ -94,6 +94,10 @@ class Policy {
   [[nodiscard]] virtual Result<void> restore(const Json& json) = 0;
 };
 
+// How soon an effect is to be done where there are more of them than threads or CPUs. What the
+// launch waits for comes before a look at what has just appeared, by the dozen.
+enum class Urgency { now, soon, whenever };
+
 // Runs on worker threads; may block. Knows nothing but the effect. Several effects run side by side
 // unless they share a lane. What it returns becomes EffectDone::result; on failure the Error's
 // text, code, and `result` is null.
@@ -101,6 +105,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
+  // Called when the effect is given, on any thread.
+  [[nodiscard]] virtual Urgency urgency(const Effect&) const { return Urgency::now; }
   [[nodiscard]] virtual Result<Json> run(const Effect& effect) = 0;
 };
 

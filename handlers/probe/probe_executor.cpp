@@ -257,6 +257,10 @@ Result<Findings> look(const Fd& device, std::uint64_t bytes, bool optical,
 
 }  // namespace
 
+Urgency ProbeExecutor::urgency(const Effect& effect) const {
+  return effect.subject.starts_with("dm-") ? Urgency::whenever : Urgency::soon;
+}
+
 Result<Json> ProbeExecutor::run(const Effect& effect) {
   if (effect.verb == "read") {
     return read(effect);

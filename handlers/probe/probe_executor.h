@@ -11,6 +11,8 @@ class ProbeExecutor : public Executor {
   explicit ProbeExecutor(const BlockDevices& devices) : devices_(devices) {}
 
   [[nodiscard]] std::string_view name() const override { return "probe"; }
+  // Disks and arrays before maps: these are mostly a plan's targets, whose content nobody needs.
+  [[nodiscard]] Urgency urgency(const Effect& effect) const override;
 
   // read {"devno", "optical": bool, "partition": bool} ->
   //   {"diskseq": read after open, "changed": true if it moved while we read, "size": bytes,

@@ -53,6 +53,11 @@ class GateExecutor final : public Executor {
  public:
   explicit GateExecutor(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
   [[nodiscard]] std::string_view name() const override { return "gate"; }
+  [[nodiscard]] Urgency urgency(const Effect& effect) const override {
+    return effect.subject.starts_with("soon")       ? Urgency::soon
+           : effect.subject.starts_with("whenever") ? Urgency::whenever
+                                                    : Urgency::now;
+  }
   [[nodiscard]] Result<Json> run(const Effect& effect) override {
     if (effect.verb == "throw") {
       throw std::runtime_error("thrown");
@@ -182,6 +187,47 @@ TEST_F(WorkersTest, OneLaneIsOneAfterTheOther) {
   EXPECT_THAT(wait(3), ElementsAre("done 1", "done 2", "done 3"));
   run(5, "a4", "a");  // the lane is free again
   EXPECT_EQ(gate_->wait_started(5).back(), "a4");
+}
+
+TEST_F(WorkersTest, WhatIsUrgentOvertakes) {
+  start(1);
+  run(1, "first");
+  gate_->wait_started(1);
+  run(2, "whenever");
+  run(3, "soon 1");
+  run(4, "soon 2");
+  run(5, "now");
+  gate_->let_all();
+  wait(5);
+  EXPECT_THAT(gate_->wait_started(5), ElementsAre("first", "now", "soon 1", "soon 2", "whenever"));
+}
+
+TEST_F(WorkersTest, HoweverMuchIsPatientThreadsAreLeftForWhatIsUrgent) {
+  start(Workers::kKept + 1);
+  for (EffectId id = 1; id <= 5; ++id) {
+    run(id, "soon " + std::to_string(id));
+  }
+  gate_->wait_started(1);
+  run(6, "now 1");
+  run(7, "now 2");
+  EXPECT_THAT(gate_->wait_started(3), ElementsAre("soon 1", "now 1", "now 2"));
+  gate_->let_all();
+  wait(7);
+}
+
+TEST_F(WorkersTest, OnePatientEffectThatHangsMakesRoomForTheNext) {
+  start(Workers::kKept + 1);
+  run(1, "soon 1", {}, 20);
+  gate_->wait_started(1);
+  run(2, "soon 2");
+  EXPECT_THAT(gate_->wait_started(2), ElementsAre("soon 1", "soon 2"));
+  gate_->let("soon 1");
+  run(3, "soon 3");
+  wait(2);  // late, then done
+  gate_->let("soon 2");
+  EXPECT_THAT(gate_->wait_started(3), ElementsAre("soon 1", "soon 2", "soon 3"));
+  gate_->let_all();
+  wait(4);
 }
 
 TEST_F(WorkersTest, ALateEffectCostsItsThreadAndNobodyElsesTime) {

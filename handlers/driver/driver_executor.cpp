@@ -65,6 +65,30 @@ KmodPtr<kmod_ctx> make_context(const std::string& tree,
   return context;
 }
 
+// Whether it is a driver that the kernel binds to devices by itself. Of a compressed file it is not
+// known without decompressing it: then it counts as one.
+bool binds_devices(const std::string& host_path) {
+  const KmodPtr<kmod_ctx> context = make_context("/", {});
+  kmod_module* raw = nullptr;
+  if (!host_path.ends_with(".ko") || !context ||
+      ::kmod_module_new_from_path(context.get(), host_path.c_str(), &raw) < 0) {
+    return true;
+  }
+  const KmodPtr<kmod_module> module(raw);
+  kmod_list* info = nullptr;
+  if (::kmod_module_get_info(module.get(), &info) < 0) {
+    return true;
+  }
+  bool binds = false;
+  kmod_list* entry = nullptr;
+  kmod_list_foreach(entry, info) {
+    binds = binds || (text_of(::kmod_module_info_get_key(entry)) == "alias" &&
+                      is_device_alias(text_of(::kmod_module_info_get_value(entry))));
+  }
+  ::kmod_module_info_free_list(info);
+  return binds;
+}
+
 void replace_all(std::string& text, std::string_view what, std::string_view with) {
   for (std::size_t at = text.find(what); at != std::string::npos;
        at = text.find(what, at + with.size())) {
@@ -424,6 +448,14 @@ DriverExecutor::DriverExecutor(const Root& root, DriverSettings settings)
 
 DriverExecutor::~DriverExecutor() = default;
 
+Urgency DriverExecutor::urgency(const Effect& effect) const {
+  const auto path = effect.arguments.find("path");
+  return path != effect.arguments.end() && path->is_string() &&
+                 path->get_ref<const std::string&>().find("/kernel/fs/") != std::string::npos
+             ? Urgency::soon
+             : Urgency::now;
+}
+
 Result<Json> DriverExecutor::run(const Effect& effect) {
   if (effect.verb == "insert") {
     return insert(effect);
@@ -482,11 +514,18 @@ Result<Json> DriverExecutor::insert(const Effect& effect) {
   Arguments arguments(effect);
   const std::string name = arguments.text("name");
   const std::string path = arguments.text("path");
-  const std::string options = arguments.text_or("options", "");
+  std::string options = arguments.text_or("options", "");
   if (auto status = arguments.status(); !status) {
     return tl::unexpected(status.error());
   }
   const auto start = std::chrono::steady_clock::now();
+  // The kernel ends an insertion by waiting for every asynchronous probe in the machine, such as
+  // half a second for the ports of an AHCI controller, and what needs the module waits with it. A
+  // module that asks for asynchronous probes of its own is spared that (do_init_module() in
+  // kernel/module). Those that bind no device have none: nothing else changes for them.
+  if (!binds_devices(root_.host_path(path))) {
+    options += options.empty() ? "async_probe=1" : " async_probe=1";
+  }
   const auto file = root_.open_at(path, O_RDONLY | O_NOCTTY);
   if (!file) {
     return tl::unexpected(file.error());

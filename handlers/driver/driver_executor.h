@@ -31,6 +31,8 @@ class DriverExecutor : public Executor {
   ~DriverExecutor() override;
 
   [[nodiscard]] std::string_view name() const override { return "driver"; }
+  // Buses and controllers before file systems, which nothing needs before a disk is there.
+  [[nodiscard]] Urgency urgency(const Effect& effect) const override;
 
   // resolve {"alias"} -> {"modules": [{"name", "path", "options", "needs", "wants", "soft",
   // "state", "install"}],

@@ -60,6 +60,10 @@ std::string_view inside(std::string_view path, std::string_view tree_path) {
 
 }  // namespace
 
+bool is_device_alias(std::string_view alias) {
+  return alias.find(':') != std::string_view::npos && !alias.starts_with("devname:");
+}
+
 std::string normalised(std::string_view name_or_alias) {
   std::string text(name_or_alias);
   bool in_brackets = false;

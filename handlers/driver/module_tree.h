@@ -19,6 +19,11 @@ namespace muster::driver {
 // patterns.
 [[nodiscard]] std::string normalised(std::string_view name_or_alias);
 
+// Whether an alias of a module is one that a bus makes for a device ("pci:v00008086d*"), so that
+// the kernel binds the module to devices; others are names ("fs-ext4", "md-raid5",
+// "devname:loop-control").
+[[nodiscard]] bool is_device_alias(std::string_view alias);
+
 // "kernel/drivers/md/raid456.ko.xz" -> "raid456"; empty if that is no module file's name.
 [[nodiscard]] std::string module_name_of(std::string_view path);
 

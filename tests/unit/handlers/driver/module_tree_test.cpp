@@ -141,5 +141,17 @@ TEST(ModuleTree, SoftdepsAndBuiltinModules) {
   EXPECT_FALSE(tree.is_builtin("rubbish"));
 }
 
+TEST(ModuleTree, AliasesOfDevicesAreToldFromNames) {
+  for (const char* alias :
+       {"pci:v00008086d00002922sv*sd*bc*sc*i*", "usb:v*p*d*dc09dsc*dp*ic*isc*ip*in*",
+        "virtio:d00000008v*", "scsi:t-0x00*", "acpi*:PNP0A08:*"}) {
+    EXPECT_TRUE(is_device_alias(alias)) << alias;
+  }
+  for (const char* alias : {"fs-ext4", "md-raid5", "md-personality-4", "crypto-crc32c",
+                            "char-major-10-236", "block-major-11-*", "devname:loop-control", ""}) {
+    EXPECT_FALSE(is_device_alias(alias)) << alias;
+  }
+}
+
 }  // namespace
 }  // namespace muster::driver

@@ -33,9 +33,9 @@ void ProbePolicy::device_gone(const Device& device, Context& context) {
   if (const Device* still_there = context.world().find(device.devpath)) {
     // Empty, suspended or stopped: what was read of it does not hold any more.
     it->second.read_once = false;
-    it->second.again = false;
     context.clear_signature(still_there->devpath);
     if (it->second.pending != 0) {
+      it->second.again = true;
       return;
     }
   }
@@ -69,7 +69,9 @@ void ProbePolicy::consider(const Device& device, bool changed, Context& context)
   const std::string size(device.attribute("size"));
   auto& reading = readings_[device.devpath];
   if (reading.pending != 0) {
-    reading.again = reading.again || changed;
+    // What the kernel counts as another content, done() compares.
+    reading.again = reading.again || reading.size != size || (is_optical(device) && changed) ||
+                    (device.is_partition() && diskseq > reading.diskseq);
     return;
   }
   const bool fresh =

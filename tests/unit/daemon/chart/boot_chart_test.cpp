@@ -188,10 +188,10 @@ TEST(BootChart, ALaunchBeforeTheRecordingIsNotMissedIn) {
 
 // Recordings are made anew when the engine changes: names and times are taken from them.
 TEST(BootChart, RealBootWithAMediumThatComesLast) {
-  const auto recording = recorded("order_1");
+  const auto recording = recorded("medium_late");
   const auto chart = chart_of(recording);
   expect_sound(chart);
-  EXPECT_EQ(chart.title, "order_1.jsonl");
+  EXPECT_EQ(chart.title, "medium_late.jsonl");
   ASSERT_THAT(titles(chart, Section::media), SizeIs(1));
   const auto medium = titles(chart, Section::media).front();
   EXPECT_THAT(chart.verdict, AllOf(StartsWith("Launched at "),

@@ -199,6 +199,10 @@ Result<Json> MdExecutor::assemble(const Effect& effect) {
   if (members.empty()) {
     return fail(Errc::invalid, "md assemble: no members");
   }
+  // A daemon that was started again may have read the members before it sees their array.
+  if (auto array = started(members)) {
+    return *std::move(array);
+  }
   auto array = make_array(number);
   if (!array) {
     return tl::unexpected(array.error());
@@ -251,26 +255,47 @@ Result<Json> MdExecutor::start(const Array& array, int major_version, int minor_
                 fmt::format("running it: the kernel calls it {}", state.empty() ? "gone" : state));
   }
   // RUN drops members that it finds stale, and starts without them.
-  const Json present = members_of(array.kernel);
+  if (auto held = holds(array.kernel, members); !held) {
+    return tl::unexpected(held.error().within("running it"));
+  }
+  return Json{{"kernel", array.kernel}, {"devno", array.devno}, {"state", state}};
+}
+
+Result<void> MdExecutor::holds(const std::string& kernel,
+                               const std::vector<Member>& members) const {
+  const Json present = members_of(kernel);
   for (const Member& member : members) {
     const auto found = std::find_if(present.begin(), present.end(), [&](const Json& json) {
       return json["devno"] == member.devno;
     });
-    const std::string kernel = kernel_name(root_, member.devno);
+    const std::string name = kernel_name(root_, member.devno);
     if (found == present.end()) {
-      return fail(Errc::io,
-                  fmt::format("running it: the kernel left out {} {} (slot {}): it is stale",
-                              member.devno, kernel, member.slot));
+      return fail(Errc::io, fmt::format("the kernel left out {} {} (slot {}): it is stale",
+                                        member.devno, name, member.slot));
     }
     const std::string flags = (*found)["state"].get<std::string>();
     if (flags.find("in_sync") == std::string::npos ||
         (member.slot >= 0 && (*found)["slot"] != member.slot)) {
       return fail(Errc::io,
-                  fmt::format("running it: the kernel has {} {} as {} in slot {}, not as slot {}",
-                              member.devno, kernel, flags, (*found)["slot"].dump(), member.slot));
+                  fmt::format("the kernel has {} {} as {} in slot {}, not as slot {}", member.devno,
+                              name, flags, (*found)["slot"].dump(), member.slot));
     }
   }
-  return Json{{"kernel", array.kernel}, {"devno", array.devno}, {"state", state}};
+  return {};
+}
+
+std::optional<Json> MdExecutor::started(const std::vector<Member>& members) const {
+  const auto holders = root_.list(fmt::format("/sys/dev/block/{}/holders", members.front().devno));
+  for (const std::string& kernel : holders.value_or(std::vector<std::string>{})) {
+    const std::string state = attribute(kernel, "array_state");
+    if (kernel.starts_with("md") && runs(state) && holds(kernel, members)) {
+      const auto devno = root_.read_file(fmt::format("/sys/block/{}/dev", kernel), kMaxAttribute);
+      return Json{{"kernel", kernel},
+                  {"devno", attribute_text(devno.value_or(std::string{}))},
+                  {"state", state}};
+    }
+  }
+  return std::nullopt;
 }
 
 Json MdExecutor::members_of(const std::string& kernel) const {

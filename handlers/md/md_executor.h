@@ -3,6 +3,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "handlers/block_device.h"
@@ -21,7 +22,7 @@ class MdExecutor : public Executor {
   //   -> {"kernel": "md127", "devno": "9:127", "state": "read-auto"}
   //   All members or nothing: if the kernel leaves one out, or anything else fails, what was made
   //   is taken back and the Error names step and member. Errc::busy: the number is taken, or a
-  //   member is.
+  //   member is. If an array with these members runs already, that is the one, whatever its number.
   // stop {"devno"} -> {}; an array that is not there is success, one in use is Errc::busy and names
   // the holders mdadm_assemble {"uuid", "number", "devices": [{"devno", "name"}]} -> as assemble,
   // and "output" inspect {"devno"} -> {"kernel", "devno", "state", "level", "raid_disks",
@@ -65,6 +66,10 @@ class MdExecutor : public Executor {
   Result<Array> make_array(std::int64_t number) const;
   Result<Json> start(const Array& array, int major_version, int minor_version,
                      const std::vector<Member>& members) const;
+  // The array that runs with these members already, in their slots.
+  [[nodiscard]] std::optional<Json> started(const std::vector<Member>& members) const;
+  [[nodiscard]] Result<void> holds(const std::string& kernel,
+                                   const std::vector<Member>& members) const;
   [[nodiscard]] std::string attribute(const std::string& kernel, const std::string& name) const;
   [[nodiscard]] Json members_of(const std::string& kernel) const;
 

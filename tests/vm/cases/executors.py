@@ -317,10 +317,13 @@ def levels_steps(stage):
              sorted(m["devno"] for m in seen["members"]) == sorted(m["devno"] for m in array["members"]), "inspect", seen)
         detail = stage.vm.check("mdadm --detail --export /dev/" + kernel)
         must("MD_UUID=" + uuid in detail, "mdadm --detail", detail)
-    # in use: said so, with the name of who uses it
+    # once more, whatever the number: it is the same
     uuid, array = next(iter(arrays.items()))
-    refused(stage, "busy", "EBUSY", "held by", handler="md", verb="assemble", uuid=uuid, number=-1,
-            version=array["version"], members=array["members"])
+    again = done(stage, "md", "assemble", uuid=uuid, number=3, version=array["version"], members=array["members"])
+    must(again == answers[0]["result"], "another array of the same members", again)
+    # in use: said so, with the name of who uses it
+    refused(stage, "busy", "EBUSY", "held by", handler="md", verb="assemble", uuid=uuid, number=-1, version=array["version"],
+            members=[dict(m, slot=m["slot"] + 1) for m in array["members"]])
     stop_all(stage)
     # a number that is wanted, and one that is taken
     first = done(stage, "md", "assemble", uuid=uuid, number=3, version=array["version"], members=array["members"])

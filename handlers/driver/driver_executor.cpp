@@ -450,10 +450,10 @@ DriverExecutor::~DriverExecutor() = default;
 
 Urgency DriverExecutor::urgency(const Effect& effect) const {
   const auto path = effect.arguments.find("path");
-  return path != effect.arguments.end() && path->is_string() &&
-                 path->get_ref<const std::string&>().find("/kernel/fs/") != std::string::npos
-             ? Urgency::soon
-             : Urgency::now;
+  const bool file_system =
+      path != effect.arguments.end() && path->is_string() &&
+      path->get_ref<const std::string&>().find("/kernel/fs/") != std::string::npos;
+  return file_system || effect.verb == "reload" ? Urgency::soon : Urgency::now;
 }
 
 Result<Json> DriverExecutor::run(const Effect& effect) {

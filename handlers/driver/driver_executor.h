@@ -31,7 +31,8 @@ class DriverExecutor : public Executor {
   ~DriverExecutor() override;
 
   [[nodiscard]] std::string_view name() const override { return "driver"; }
-  // Buses and controllers before file systems, which nothing needs before a disk is there.
+  // Buses and controllers before file systems, which nothing needs before a disk is there, and
+  // before another look at the module trees, for devices that had no driver so far.
   [[nodiscard]] Urgency urgency(const Effect& effect) const override;
 
   // resolve {"alias"} -> {"modules": [{"name", "path", "options", "needs", "wants", "soft",

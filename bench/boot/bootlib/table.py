@@ -23,8 +23,8 @@ def _ratio(rows, name, other, key):
 
 
 def summarise(results, cold):
-    """cold: the arrangements in which all is there at boot. Gives arrangement -> contender -> figure -> {median, low, high, muster, floor: ratios to those, of_muster: muster's to
-    this}, and runs, good, notes."""
+    """arrangement -> contender -> runs, good, notes, and figure -> {median, low, high, and ratios: to muster, to the floor,
+    and of muster to this one}. cold: the arrangements in which all is there at boot."""
     summary = {}
     for arrangement in dict.fromkeys(r["arrangement"] for r in results):
         here = [r for r in results if r["arrangement"] == arrangement]

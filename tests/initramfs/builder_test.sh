@@ -195,7 +195,7 @@ refused "must be SRC:DEST" $base $o --no-modules --include :/x
 refused "absolute DEST" $base $o --no-modules --include /etc/passwd:etc/passwd
 refused "must not contain .." $base $o --no-modules --include /etc/passwd:/a/../../b
 refused "/nowhere does not exist" $base $o --no-modules --include /nowhere:/x
-refused "/etc is a folder in the image" $base $o --no-modules --include /etc/hosts:/etc
+refused "/etc is a folder in the image" $base $o --no-modules --include /etc/passwd:/etc
 refused "choose zstd, gzip or none" $o --no-modules --compress lzma
 refused "--bin /nowhere: no such folder" $o --no-modules --bin /nowhere
 refused "musterd is not in it" $o --no-modules --bin "$work/empty-bin" --rules "$work/rules"

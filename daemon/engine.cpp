@@ -51,7 +51,9 @@ class MatchView final : public rules::DeviceView {
                ? std::nullopt
                : std::optional<std::string_view>(*it->second);
   }
-  [[nodiscard]] const std::set<std::string>& tags() const override { return device_.matched.tags; }
+  [[nodiscard]] const std::set<std::string>& tags() const override {
+    return device_.matched == nullptr ? DeviceView::tags() : device_.matched->tags;
+  }
   [[nodiscard]] const rules::DeviceView* parent() const override {
     if (!parent_looked_up_) {
       parent_looked_up_ = true;
@@ -131,7 +133,7 @@ class Engine::PolicyContext final : public Context {
   void withdraw(std::string_view id) override { engine_.withdraw(name_, id); }
   void request(std::string_view id) override {
     if (engine_.requests_.insert(std::string(id)).second) {
-      engine_.notices_.push_back({Notice::Kind::request, std::string(id), {}, {}, {}});
+      engine_.notices_.push_back({Notice::Kind::request, std::string(id), {}, {}, {}, {}});
     }
   }
   void set_signature(std::string_view devpath, Signature signature) override {
@@ -166,7 +168,7 @@ class Engine::PolicyContext final : public Context {
   void set_phase(Phase phase) override {
     if (engine_.world_.phase_ != phase) {
       engine_.world_.phase_ = phase;
-      engine_.notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}});
+      engine_.notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}, {}});
       engine_.answer_waiters();
     }
   }
@@ -203,8 +205,9 @@ Engine::Engine(rules::RuleSet rules, std::vector<std::unique_ptr<Policy>> polici
   for (auto& policy : policies) {
     const auto index = slots_.size();
     std::string name(policy->name());
-    slots_.push_back(
-        {std::move(policy), std::make_unique<PolicyContext>(*this, index, std::move(name)), false});
+    const auto view = policy->name();
+    slots_.push_back({std::move(policy),
+                      std::make_unique<PolicyContext>(*this, index, std::move(name)), view, false});
   }
 }
 
@@ -315,7 +318,7 @@ void Engine::apply(const ScanDone& event) {
   }
   if (!world_.scanned_) {
     world_.scanned_ = true;
-    notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}});
+    notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}, {}});
   }
   if (scan_again_) {
     scan_again_ = false;
@@ -409,36 +412,54 @@ void Engine::remove_device(std::string_view devpath) {
   auto gone = std::make_shared<Device>(*it->second);
   world_.erase(devpath);
   doom_what_stands_on(gone->devpath);
-  notices_.push_back({Notice::Kind::device_gone, gone->devpath, gone, {}, gone->matched.handlers});
+  if (gone->matched != nullptr) {
+    notices_.push_back({Notice::Kind::device_gone, gone->devpath, gone, {}, gone->matched, {}});
+  }
 }
 
 void Engine::rematch(Device& device, bool changed, Action action, std::string_view by) {
-  rules::Outcome outcome = rules_.match(MatchView(world_, device, action));
-  std::vector<std::string> left;
-  for (const auto& handler : device.matched.handlers) {
-    if (std::find(outcome.handlers.begin(), outcome.handlers.end(), handler) ==
-        outcome.handlers.end()) {
-      left.push_back(handler);
-      world_.assigned_[handler].erase(device.devpath);
+  const auto before =
+      std::exchange(device.matched, rules_.match(MatchView(world_, device, action), outcomes_));
+  // The handlers of the one that are not the other's.
+  const auto without = [](const rules::Outcome* some, const rules::Outcome* others) {
+    rules::Outcome rest;
+    for (std::size_t i = 0; some != nullptr && i < some->handlers.size(); ++i) {
+      if (others == nullptr || std::find(others->handlers.begin(), others->handlers.end(),
+                                         some->handlers[i]) == others->handlers.end()) {
+        rest.handlers.push_back(some->handlers[i]);
+      }
     }
+    return rest;
+  };
+  rules::Outcome left;
+  rules::Outcome entered;
+  if (before != device.matched) {
+    left = without(before.get(), device.matched.get());
+    entered = without(device.matched.get(), before.get());
   }
-  std::vector<std::string> entered;
-  for (const auto& handler : outcome.handlers) {
-    if (std::find(device.matched.handlers.begin(), device.matched.handlers.end(), handler) ==
-        device.matched.handlers.end()) {
-      entered.push_back(handler);
-      world_.assigned_[handler].insert(device.devpath);
-    }
+  for (const auto& handler : left.handlers) {
+    world_.assigned_[handler].erase(device.devpath);
   }
-  device.matched = std::move(outcome);
-  if (!left.empty()) {
-    notices_.push_back(
-        {Notice::Kind::device_gone, device.devpath, std::make_shared<Device>(device), {}, left});
+  for (const auto& handler : entered.handlers) {
+    world_.assigned_[handler].insert(device.devpath);
   }
-  auto told = changed ? device.matched.handlers : entered;
-  std::erase(told, by);
-  if (!told.empty()) {
-    notices_.push_back({Notice::Kind::device, device.devpath, {}, {}, std::move(told)});
+  if (!left.handlers.empty()) {
+    notices_.push_back({Notice::Kind::device_gone,
+                        device.devpath,
+                        std::make_shared<Device>(device),
+                        {},
+                        std::make_shared<const rules::Outcome>(std::move(left)),
+                        {}});
+  }
+  if (changed && !device.handlers().empty()) {
+    notices_.push_back({Notice::Kind::device, device.devpath, {}, {}, device.matched, by});
+  } else if (!changed && !entered.handlers.empty()) {
+    notices_.push_back({Notice::Kind::device,
+                        device.devpath,
+                        {},
+                        {},
+                        std::make_shared<const rules::Outcome>(std::move(entered)),
+                        by});
   }
 }
 
@@ -457,7 +478,7 @@ void Engine::doom_what_stands_on(std::string_view devpath) {
         continue;
       }
       thing.doomed = true;
-      notices_.push_back({Notice::Kind::thing, id, {}, {}, {}});
+      notices_.push_back({Notice::Kind::thing, id, {}, {}, {}, {}});
       if (!thing.devpath.empty()) {
         todo.push_back(thing.devpath);
         if (const Device* device = world_.find(thing.devpath)) {
@@ -490,7 +511,7 @@ void Engine::publish(std::string_view owner, Thing thing) {
   const std::string devpath = thing.devpath;
   const bool doomed = thing.doomed;
   world_.put(std::move(thing));
-  notices_.push_back({Notice::Kind::thing, id, {}, {}, {}});
+  notices_.push_back({Notice::Kind::thing, id, {}, {}, {}, {}});
   if (doomed && !devpath.empty()) {
     doom_what_stands_on(devpath);
   }
@@ -503,12 +524,12 @@ void Engine::withdraw(std::string_view owner, std::string_view id) {
   }
   auto withdrawn = std::make_shared<Thing>(*old);
   world_.drop(id);
-  notices_.push_back({Notice::Kind::thing_withdrawn, withdrawn->id, {}, withdrawn, {}});
+  notices_.push_back({Notice::Kind::thing_withdrawn, withdrawn->id, {}, withdrawn, {}, {}});
 }
 
 void Engine::remake_plan() {
   world_.plan_ = make_plan(facts_, medium_files_);
-  notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}});
+  notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}, {}});
 }
 
 void Engine::drain() {
@@ -570,8 +591,8 @@ void Engine::deliver(const Notice& notice) {
       if (device == nullptr) {
         return;
       }
-      for (const auto& handler : notice.handlers) {
-        if (Slot* owner = slot(handler)) {
+      for (const auto& handler : notice.told->handlers) {
+        if (Slot* owner = handler == notice.knows ? nullptr : slot(handler)) {
           owner->policy->device(*device, *owner->context);
           owner->touched = true;
           device = world_.find(notice.subject);
@@ -583,7 +604,7 @@ void Engine::deliver(const Notice& notice) {
       return;
     }
     case Notice::Kind::device_gone:
-      for (const auto& handler : notice.handlers) {
+      for (const auto& handler : notice.told->handlers) {
         if (Slot* owner = slot(handler)) {
           owner->policy->device_gone(*notice.gone, *owner->context);
           owner->touched = true;
@@ -652,7 +673,7 @@ void Engine::scan() {
 
 Engine::Slot* Engine::slot(std::string_view name) {
   for (auto& each : slots_) {
-    if (each.policy->name() == name) {
+    if (each.name == name) {
       return &each;
     }
   }

@@ -70,6 +70,7 @@ class Engine {
   struct Slot {
     std::unique_ptr<Policy> policy;
     std::unique_ptr<PolicyContext> context;
+    std::string_view name;
     bool touched = false;
   };
   // A fact that policies have not heard of yet.
@@ -78,7 +79,8 @@ class Engine {
     std::string subject;  // devpath or id
     std::shared_ptr<const Device> gone;
     std::shared_ptr<const Thing> withdrawn;
-    std::vector<std::string> handlers;
+    std::shared_ptr<const rules::Outcome> told;  // its handlers, but for the one that knows
+    std::string_view knows;
   };
 
   void apply(const FactsRead& event);
@@ -111,6 +113,7 @@ class Engine {
                       const std::vector<std::vector<std::string>>& absent);
 
   rules::RuleSet rules_;
+  rules::OutcomePool outcomes_;
   std::vector<Slot> slots_;
   World world_;
   Json facts_;

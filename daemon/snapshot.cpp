@@ -36,6 +36,18 @@ struct state::Custom<Effect> {
   }
 };
 
+template <>
+struct state::Custom<std::shared_ptr<const rules::Outcome>> {
+  static Json save(const std::shared_ptr<const rules::Outcome>& outcome) {
+    return state::save(outcome == nullptr ? rules::Outcome() : *outcome);
+  }
+  static void restore(const Json& json, std::shared_ptr<const rules::Outcome>& outcome) {
+    rules::Outcome read;
+    restore_value(json, read);
+    outcome = std::make_shared<const rules::Outcome>(std::move(read));
+  }
+};
+
 namespace {
 
 // Most devices lack the same attributes: the names of those are written once for all.
@@ -87,9 +99,9 @@ void take(const Json& json, const char* name, T& value) {
 Json Engine::snapshot() const {
   // A member that is added to the engine or the world has to be thought of here: these do not
   // compile then.
-  [[maybe_unused]] const auto& [rules, slots, world, facts, medium_files, now, next_id, effects,
-                                pending, sent, timers, late, failed_attempts, notices, requests,
-                                reports, waiters, scanning, scan_again] = *this;
+  [[maybe_unused]] const auto& [rules, outcomes, slots, world, facts, medium_files, now, next_id,
+                                effects, pending, sent, timers, late, failed_attempts, notices,
+                                requests, reports, waiters, scanning, scan_again] = *this;
   [[maybe_unused]] const auto& [devices, by_devno, block_by_name, partitions, assigned, things,
                                 ids_by_name, id_by_devpath, ids_on, plan, phase, scanned] = world;
 
@@ -305,7 +317,7 @@ void Engine::restore_device(const std::string& devpath, Json record,
   if (wanted.partition && devpath.rfind('/') != std::string::npos) {
     world_.partitions_[std::string(above(devpath))].insert(devpath);
   }
-  for (const auto& handler : device.matched.handlers) {
+  for (const auto& handler : device.handlers()) {
     world_.assigned_[handler].insert(devpath);
   }
 }

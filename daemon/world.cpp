@@ -39,6 +39,11 @@ std::string_view to_string(State state) {
   return "broken";
 }
 
+const std::vector<std::string>& Device::handlers() const {
+  static const std::vector<std::string> kNone;
+  return matched == nullptr ? kNone : matched->handlers;
+}
+
 std::string_view Device::property(std::string_view name) const {
   const auto it = properties.find(name);
   return it == properties.end() ? std::string_view{} : std::string_view(it->second);
@@ -266,7 +271,7 @@ void World::erase(std::string_view devpath) {
     return;
   }
   unindex(*it->second);
-  for (const auto& handler : it->second->matched.handlers) {
+  for (const auto& handler : it->second->handlers()) {
     if (const auto set = assigned_.find(handler); set != assigned_.end()) {
       set->second.erase(it->second->devpath);
     }

@@ -48,11 +48,13 @@ struct Device {
   Micros since = 0;
   std::uint64_t diskseq = 0;  // 0 where there is none (partitions have their disk's)
   std::optional<Signature> signature;
-  rules::Outcome matched;
+  // What the rules say of it: shared with those of which they say the same. Null: nothing yet.
+  std::shared_ptr<const rules::Outcome> matched;
 
   [[nodiscard]] bool is_block() const { return subsystem == "block"; }
   [[nodiscard]] bool is_partition() const { return property("DEVTYPE") == "partition"; }
-  [[nodiscard]] std::string_view property(std::string_view name) const;   // empty if absent
+  [[nodiscard]] const std::vector<std::string>& handlers() const;        // as the rules assign them
+  [[nodiscard]] std::string_view property(std::string_view name) const;  // empty if absent
   [[nodiscard]] std::string_view attribute(std::string_view name) const;  // empty if absent
   // What reading it found; empty if absent, or not read yet.
   [[nodiscard]] std::string_view signature_property(std::string_view name) const;

@@ -204,6 +204,17 @@ bool Glob::fits(const Element& element, unsigned char c) const {
   return false;
 }
 
+std::bitset<256> Glob::first_bytes() const {
+  std::bitset<256> bytes;
+  if (!elements_.empty() && elements_.front().kind == Element::Kind::star) {
+    return bytes.set();
+  }
+  for (std::size_t byte = 0; byte < bytes.size() && !elements_.empty(); ++byte) {
+    bytes.set(byte, fits(elements_.front(), static_cast<unsigned char>(byte)));
+  }
+  return bytes;
+}
+
 // When a byte does not fit, only the last '*' needs to be asked again: whatever an earlier one
 // could still swallow, the last one can as well.
 bool Glob::matches(std::string_view text) const {

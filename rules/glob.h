@@ -21,6 +21,9 @@ class Glob {
   // At most pattern length times text length steps; no allocation, no recursion.
   [[nodiscard]] bool matches(std::string_view text) const;
 
+  // What the first byte of a text may be that it matches.
+  [[nodiscard]] std::bitset<256> first_bytes() const;
+
  private:
   struct Element {
     enum class Kind : std::uint8_t { star, any, byte, set, nothing };

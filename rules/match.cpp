@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "rules/lexer.h"
@@ -66,15 +67,48 @@ bool is_valid_tag(std::string_view tag) {
   });
 }
 
+// The faults of one file, in the order of its lines.
+void report(const std::string& file, std::vector<Fault> faults,
+            std::vector<Diagnostic>& diagnostics) {
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.line < b.line; });
+  const std::size_t shown = std::min(faults.size(), kMaxDiagnosticsPerFile);
+  for (std::size_t i = 0; i < shown; ++i) {
+    diagnostics.push_back({file, faults[i].line, std::move(faults[i].text)});
+  }
+  if (faults.size() > shown) {
+    diagnostics.push_back(
+        {file, faults[shown].line,
+         fmt::format("{} more faults in this file from here on", faults.size() - shown)});
+  }
+}
+
+void sort_unique(std::vector<std::string>& names) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+}
+
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+}
+
+}  // namespace
+
 // One match() in progress: the device, and what the rules have said so far.
-class Run {
+class RuleSet::Run {
  public:
   Run(const DeviceView& device, const std::vector<std::string>& files)
       : device_(device), files_(files) {}
 
-  // Whether it matched; if so, its assignments are carried out.
-  bool apply(const Rule& rule);
+  [[nodiscard]] const DeviceView& device() const { return device_; }
 
+  // Whether it matched; if so, its assignments are carried out. `tests` are the rule's matches.
+  bool apply(const Rule& rule, const std::vector<Test>& tests);
+
+  // The handlers as a number that no other list of them has; nothing where there is more to say, or
+  // they are too many.
+  [[nodiscard]] std::optional<std::uint64_t> only_handlers(
+      const std::vector<std::string>& all) const;
   [[nodiscard]] Outcome finish() &&;
 
  private:
@@ -82,7 +116,9 @@ class Run {
     std::string_view key;  // in the rule set
     std::string value;     // empty: taken away
   };
+  static constexpr std::size_t kSlots = 64;
 
+  [[nodiscard]] bool passes(const Test& test);
   [[nodiscard]] bool fits(const Match& match, const DeviceView& device) const;
   [[nodiscard]] bool value_fits(const Match& match, const DeviceView& device) const;
   [[nodiscard]] std::string_view property(std::string_view key) const;
@@ -101,14 +137,18 @@ class Run {
   // $attr{}, also in the rules after it, until such a rule finds nothing.
   const DeviceView* selected_ = nullptr;
   std::vector<Property> properties_;
-  std::vector<std::string> handlers_;
+  std::vector<std::string_view> handlers_;  // in the rule set
   std::set<std::string> tags_;
   std::vector<std::string> warnings_;
+  // What was looked up already: one bit a slot.
+  std::uint64_t looked_up_ = 0;
+  std::uint64_t absent_ = 0;
+  std::array<std::string_view, kSlots> values_;
 };
 
-bool Run::apply(const Rule& rule) {
-  for (const Match& match : rule.matches) {
-    if (!fits(match, device_)) {
+bool RuleSet::Run::apply(const Rule& rule, const std::vector<Test>& tests) {
+  for (const Test& test : tests) {
+    if (!passes(test)) {
       return false;
     }
   }
@@ -135,7 +175,7 @@ bool Run::apply(const Rule& rule) {
   return true;
 }
 
-bool Run::select_parent(const Rule& rule) {
+bool RuleSet::Run::select_parent(const Rule& rule) {
   for (selected_ = &device_; selected_ != nullptr; selected_ = selected_->parent()) {
     if (std::all_of(rule.parent_matches.begin(), rule.parent_matches.end(),
                     [&](const Match& match) { return fits(match, *selected_); })) {
@@ -145,7 +185,32 @@ bool Run::select_parent(const Rule& rule) {
   return false;
 }
 
-bool Run::fits(const Match& match, const DeviceView& device) const {
+// fits() for the device itself, with what was looked up before.
+bool RuleSet::Run::passes(const Test& test) {
+  const Match& match = test.match;
+  if (test.slot >= kSlots || (match.key != Key::env && match.key != Key::attr)) {
+    return fits(match, device_);
+  }
+  if (match.key == Key::env && !properties_.empty()) {
+    return fits(match, device_);  // a rule may have changed it
+  }
+  const std::uint64_t bit = std::uint64_t{1} << test.slot;
+  if ((looked_up_ & bit) == 0) {
+    looked_up_ |= bit;
+    const auto value = match.key == Key::env ? device_.env(match.name).value_or("")
+                                             : read_attribute(device_, match.name);
+    values_[test.slot] = value.value_or("");
+    absent_ |= value ? 0 : bit;
+  }
+  if ((absent_ & bit) != 0) {
+    return false;  // neither == nor !=
+  }
+  const std::string_view value = values_[test.slot];
+  return match.pattern.matches(match.trim_attribute ? without_trailing(value, " \t\n\r") : value) !=
+         match.negated;
+}
+
+bool RuleSet::Run::fits(const Match& match, const DeviceView& device) const {
   if (match.key == Key::attr || match.key == Key::attrs) {
     std::optional<std::string_view> value = read_attribute(device, match.name);
     if (!value) {
@@ -159,7 +224,7 @@ bool Run::fits(const Match& match, const DeviceView& device) const {
   return value_fits(match, device) != match.negated;
 }
 
-bool Run::value_fits(const Match& match, const DeviceView& device) const {
+bool RuleSet::Run::value_fits(const Match& match, const DeviceView& device) const {
   switch (match.key) {
     case Key::action:
       return match.pattern.matches(device.action());
@@ -186,7 +251,7 @@ bool Run::value_fits(const Match& match, const DeviceView& device) const {
   return false;
 }
 
-std::string_view Run::property(std::string_view key) const {
+std::string_view RuleSet::Run::property(std::string_view key) const {
   for (const Property& one : properties_) {
     if (one.key == key) {
       return one.value;
@@ -196,20 +261,20 @@ std::string_view Run::property(std::string_view key) const {
 }
 
 // MAJOR or MINOR: "0" for what has no node.
-std::string_view Run::device_number(std::string_view key) const {
+std::string_view RuleSet::Run::device_number(std::string_view key) const {
   const std::string_view value = device_.env(key).value_or("");
   const bool is_number =
       !value.empty() && value.find_first_not_of("0123456789") == std::string_view::npos;
   return is_number ? value : "0";
 }
 
-bool Run::has_tag(const Pattern& pattern, const DeviceView& device) const {
+bool RuleSet::Run::has_tag(const Pattern& pattern, const DeviceView& device) const {
   const std::set<std::string>& tags = &device == &device_ ? tags_ : device.tags();
   return std::any_of(tags.begin(), tags.end(),
                      [&](const std::string& tag) { return pattern.matches(tag); });
 }
 
-void Run::assign_env(const Rule& rule, const Assignment& assignment) {
+void RuleSet::Run::assign_env(const Rule& rule, const Assignment& assignment) {
   std::string value;
   if (assignment.op == Op::add) {
     if (assignment.value.empty()) {
@@ -232,7 +297,7 @@ void Run::assign_env(const Rule& rule, const Assignment& assignment) {
   properties_.push_back({assignment.name, std::move(value)});
 }
 
-void Run::assign_tag(const Rule& rule, const Assignment& assignment) {
+void RuleSet::Run::assign_tag(const Rule& rule, const Assignment& assignment) {
   std::string tag;
   if (!expand(rule, assignment, tag)) {
     return;
@@ -252,7 +317,7 @@ void Run::assign_tag(const Rule& rule, const Assignment& assignment) {
 }
 
 // Appends the value. False if it gets too long: then nothing is assigned.
-bool Run::expand(const Rule& rule, const Assignment& assignment, std::string& out) {
+bool RuleSet::Run::expand(const Rule& rule, const Assignment& assignment, std::string& out) {
   for (const Piece& piece : assignment.value) {
     std::size_t source_size = 0;
     switch (piece.kind) {
@@ -303,13 +368,30 @@ bool Run::expand(const Rule& rule, const Assignment& assignment, std::string& ou
   return true;
 }
 
-void Run::warn(const Rule& rule, std::string_view text) {
+void RuleSet::Run::warn(const Rule& rule, std::string_view text) {
   warnings_.push_back(fmt::format("{}:{}: {}", files_[rule.file], rule.line, text));
 }
 
-Outcome Run::finish() && {
+std::optional<std::uint64_t> RuleSet::Run::only_handlers(
+    const std::vector<std::string>& all) const {
+  constexpr std::size_t kBits = 4;
+  if (!properties_.empty() || !tags_.empty() || !warnings_.empty() || handlers_.size() > 15) {
+    return std::nullopt;
+  }
+  std::uint64_t number = 0;
+  for (const std::string_view handler : handlers_) {
+    const auto at = std::lower_bound(all.begin(), all.end(), handler) - all.begin() + 1;
+    if (at >> kBits != 0) {
+      return std::nullopt;
+    }
+    number = number << kBits | static_cast<std::uint64_t>(at);
+  }
+  return number;
+}
+
+Outcome RuleSet::Run::finish() && {
   Outcome outcome;
-  outcome.handlers = std::move(handlers_);
+  outcome.handlers.assign(handlers_.begin(), handlers_.end());
   outcome.tags = std::move(tags_);
   outcome.warnings = std::move(warnings_);
   for (Property& one : properties_) {
@@ -322,32 +404,125 @@ Outcome Run::finish() && {
   return outcome;
 }
 
-// The faults of one file, in the order of its lines.
-void report(const std::string& file, std::vector<Fault> faults,
-            std::vector<Diagnostic>& diagnostics) {
-  std::stable_sort(faults.begin(), faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.line < b.line; });
-  const std::size_t shown = std::min(faults.size(), kMaxDiagnosticsPerFile);
-  for (std::size_t i = 0; i < shown; ++i) {
-    diagnostics.push_back({file, faults[i].line, std::move(faults[i].text)});
+// Writes the program of one subsystem.
+class RuleSet::Compiler {
+ public:
+  explicit Compiler(const std::vector<Rule>& rules) : rules_(rules) {
+    for (const Rule& rule : rules_) {
+      for (const Match& match : rule.matches) {
+        if (match.key == Key::subsystem && match.pattern.is_literal()) {
+          subsystems_.insert(match.pattern.alternatives().begin(),
+                             match.pattern.alternatives().end());
+        }
+        if (match.key == Key::env) {
+          read_.insert(match.name);
+        }
+        if (match.key == Key::env || match.key == Key::attr) {
+          slots_.try_emplace({match.key, match.name}, static_cast<std::uint32_t>(slots_.size()));
+        }
+      }
+      for (const Assignment& assignment : rule.assignments) {
+        for (const Piece& piece : assignment.value) {
+          reads_attributes_ = reads_attributes_ || piece.kind == Piece::Kind::attr;
+          if (piece.kind == Piece::Kind::env) {
+            read_.insert(piece.text);
+          }
+        }
+      }
+    }
+    while (subsystems_.size() > kMostPrograms) {
+      subsystems_.erase(std::prev(subsystems_.end()));
+      all_listed_ = false;
+    }
   }
-  if (faults.size() > shown) {
-    diagnostics.push_back(
-        {file, faults[shown].line,
-         fmt::format("{} more faults in this file from here on", faults.size() - shown)});
+
+  // Those that rules name: each has a program of its own.
+  [[nodiscard]] const std::set<std::string, std::less<>>& subsystems() const { return subsystems_; }
+
+  // Of one of them; of every other one where none is given.
+  [[nodiscard]] Program program(std::optional<std::string_view> subsystem) const {
+    Program program;
+    std::set<std::size_t> targets;  // where what is kept may jump to
+    std::size_t out_of_reach_until = 0;
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      const Rule& rule = rules_[i];
+      if (targets.contains(i)) {
+        out_of_reach_until = 0;
+      }
+      if (i < out_of_reach_until || !does_anything(rule)) {
+        continue;
+      }
+      Step step{static_cast<std::uint32_t>(i), 0, {}};
+      if (!keep_tests(rule, subsystem, step.tests)) {
+        continue;
+      }
+      if (rule.jump != Rule::kNoJump) {
+        targets.insert(rule.jump);
+        if (step.tests.empty() && rule.parent_matches.empty()) {
+          out_of_reach_until = rule.jump;
+        }
+      }
+      program.push_back(std::move(step));
+    }
+    for (std::size_t i = 0; i < program.size(); ++i) {
+      const std::size_t jump = rules_[program[i].rule].jump;
+      const auto next = jump == Rule::kNoJump
+                            ? program.begin() + static_cast<std::ptrdiff_t>(i) + 1
+                            : std::lower_bound(program.begin(), program.end(), jump,
+                                               [](const Step& step, std::size_t rule) {
+                                                 return step.rule < rule;
+                                               });
+      program[i].next = static_cast<std::uint32_t>(next - program.begin());
+    }
+    return program;
   }
-}
 
-void sort_unique(std::vector<std::string>& names) {
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-}
+ private:
+  // A journal's rules are as foreign as the rest of it: no more programs than any machine needs.
+  static constexpr std::size_t kMostPrograms = 16;
 
-std::string_view base_name(std::string_view path) {
-  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
-}
+  // Rules that only name an attribute, so that it is read (ENV{.read}="1"), come to nothing. What
+  // parents a rule selects counts for $attr{} in it and after it.
+  [[nodiscard]] bool does_anything(const Rule& rule) const {
+    if (rule.jump != Rule::kNoJump || (reads_attributes_ && !rule.parent_matches.empty())) {
+      return true;
+    }
+    return std::any_of(
+        rule.assignments.begin(), rule.assignments.end(), [this](const Assignment& assignment) {
+          return assignment.target != Assignment::Target::env || assignment.op != Op::assign ||
+                 !assignment.name.starts_with('.') || read_.contains(assignment.name) ||
+                 assignment.value.size() > 1 ||
+                 std::any_of(
+                     assignment.value.begin(), assignment.value.end(), [](const Piece& piece) {
+                       return piece.kind != Piece::Kind::literal || piece.text.size() > kMaxValue;
+                     });
+        });
+  }
 
-}  // namespace
+  // False if the rule never matches.
+  [[nodiscard]] bool keep_tests(const Rule& rule, std::optional<std::string_view> subsystem,
+                                std::vector<Test>& tests) const {
+    for (const Match& match : rule.matches) {
+      if (match.key == Key::subsystem &&
+          (subsystem || (match.pattern.is_literal() && all_listed_))) {
+        if ((subsystem && match.pattern.matches(*subsystem)) == match.negated) {
+          return false;
+        }
+        continue;
+      }
+      const auto slot = slots_.find({match.key, match.name});
+      tests.push_back({match, slot == slots_.end() ? 0 : slot->second});
+    }
+    return true;
+  }
+
+  const std::vector<Rule>& rules_;
+  std::set<std::string, std::less<>> subsystems_;
+  bool all_listed_ = true;
+  std::set<std::string, std::less<>> read_;  // properties that some rule looks at
+  bool reads_attributes_ = false;            // $attr{}
+  std::map<std::pair<Key, std::string>, std::uint32_t> slots_;
+};
 
 const std::set<std::string>& DeviceView::tags() const {
   static const std::set<std::string> kNone;
@@ -377,28 +552,13 @@ RuleSet RuleSet::load(std::span<const Source> sources, std::vector<Diagnostic>& 
     report(source.name, std::move(faults), diagnostics);
   }
   set.index();
+  set.compile();
   return set;
 }
 
 void RuleSet::index() {
   bool selects_parent = false;  // some rule so far does
-  for (std::size_t i = 0; i < rules_.size(); ++i) {
-    const Rule& rule = rules_[i];
-    const auto number = static_cast<std::uint32_t>(i);
-    const auto subsystem =
-        std::find_if(rule.matches.begin(), rule.matches.end(), [](const Match& match) {
-          return match.key == Key::subsystem && !match.negated && match.pattern.is_literal();
-        });
-    if (subsystem == rule.matches.end()) {
-      index_.any.push_back(number);
-    } else {
-      for (const std::string& name : subsystem->pattern.alternatives()) {
-        std::vector<std::uint32_t>& list = index_.by_subsystem[name];
-        if (list.empty() || list.back() != number) {
-          list.push_back(number);
-        }
-      }
-    }
+  for (const Rule& rule : rules_) {
     for (const Match& match : rule.matches) {
       if (match.key == Key::attr) {
         attributes_.push_back(match.name);
@@ -430,25 +590,41 @@ void RuleSet::index() {
   sort_unique(handlers_);
 }
 
-Outcome RuleSet::match(const DeviceView& device) const {
-  static const std::vector<std::uint32_t> kNoRules;
-  const auto found = index_.by_subsystem.find(device.subsystem());
-  const std::vector<std::uint32_t>& mine =
-      found == index_.by_subsystem.end() ? kNoRules : found->second;
-  Run run(device, files_);
-  // The two ascending lists as one; a jump leaves out what lies before its target.
-  auto any_at = index_.any.begin();
-  auto mine_at = mine.begin();
-  while (any_at != index_.any.end() || mine_at != mine.end()) {
-    const bool take_any =
-        mine_at == mine.end() || (any_at != index_.any.end() && *any_at < *mine_at);
-    const Rule& rule = rules_[take_any ? *any_at++ : *mine_at++];
-    if (run.apply(rule) && rule.jump != Rule::kNoJump) {
-      any_at = std::lower_bound(any_at, index_.any.end(), rule.jump);
-      mine_at = std::lower_bound(mine_at, mine.end(), rule.jump);
-    }
+void RuleSet::compile() {
+  const Compiler compiler(rules_);
+  for (const std::string& subsystem : compiler.subsystems()) {
+    programs_.emplace(subsystem, compiler.program(subsystem));
   }
-  return std::move(run).finish();
+  program_ = compiler.program(std::nullopt);
+}
+
+void RuleSet::run(Run& run) const {
+  const auto own = programs_.find(run.device().subsystem());
+  const Program& program = own == programs_.end() ? program_ : own->second;
+  for (std::size_t at = 0; at < program.size();) {
+    const Step& step = program[at];
+    at = run.apply(rules_[step.rule], step.tests) ? step.next : at + 1;
+  }
+}
+
+Outcome RuleSet::match(const DeviceView& device) const {
+  Run one(device, files_);
+  run(one);
+  return std::move(one).finish();
+}
+
+std::shared_ptr<const Outcome> RuleSet::match(const DeviceView& device, OutcomePool& pool) const {
+  Run one(device, files_);
+  run(one);
+  const auto handlers = one.only_handlers(handlers_);
+  if (!handlers) {
+    return std::make_shared<const Outcome>(std::move(one).finish());
+  }
+  auto& shared = pool.by_handlers_[*handlers];
+  if (shared == nullptr) {
+    shared = std::make_shared<const Outcome>(std::move(one).finish());
+  }
+  return shared;
 }
 
 std::vector<Source> merge_by_name(std::initializer_list<std::span<const Source>> directories) {

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -53,6 +54,15 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
+// What devices came to so far, for one RuleSet: thousands of disks are told apart by their names
+// and not by what the rules say of them, and share one Outcome. Grows with the combinations of
+// handlers that occur, no further.
+class OutcomePool {
+ private:
+  friend class RuleSet;
+  std::map<std::uint64_t, std::shared_ptr<const Outcome>> by_handlers_;
+};
+
 class RuleSet {
  public:
   RuleSet() = default;
@@ -63,6 +73,9 @@ class RuleSet {
                                     std::vector<Diagnostic>& diagnostics);
 
   [[nodiscard]] Outcome match(const DeviceView& device) const;
+  // The same, shared with devices of which the rules said the same.
+  [[nodiscard]] std::shared_ptr<const Outcome> match(const DeviceView& device,
+                                                     OutcomePool& pool) const;
 
   // What a source must read for match() to see what udev would: names of files below the device's
   // own folder (ATTR{} and $attr{}), and below those of all devices above it (ATTRS{}, and $attr{}
@@ -78,18 +91,31 @@ class RuleSet {
   [[nodiscard]] std::size_t size() const { return rules_.size(); }
 
  private:
-  // Rule indices in ascending order. A rule stands in `any`, or below each SUBSYSTEM=="literal"
-  // that it asks for.
-  struct Index {
-    std::vector<std::uint32_t> any;
-    std::map<std::string, std::vector<std::uint32_t>, std::less<>> by_subsystem;
+  // One condition. Several rules ask for one property or attribute: it is looked up once, and kept
+  // in its slot.
+  struct Test {
+    Match match;
+    std::uint32_t slot = 0;
   };
+  // A rule as it stands for the devices of one subsystem: what follows from the subsystem alone is
+  // decided at load.
+  struct Step {
+    std::uint32_t rule = 0;
+    std::uint32_t next = 0;  // the step to go on with where it matched
+    std::vector<Test> tests;
+  };
+  using Program = std::vector<Step>;
+  class Run;
+  class Compiler;
 
   void index();
+  void compile();
+  void run(Run& run) const;
 
   std::vector<std::string> files_;
   std::vector<Rule> rules_;
-  Index index_;
+  std::map<std::string, Program, std::less<>> programs_;  // by subsystem
+  Program program_;                                       // of every other subsystem
   std::vector<std::string> attributes_;
   std::vector<std::string> parent_attributes_;
   std::vector<std::string> handlers_;

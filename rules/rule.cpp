@@ -73,6 +73,14 @@ Pattern::Pattern(std::string_view value, bool ignore_case)
       alternatives_.emplace_back(value.substr(begin, end - begin));
       if (glob_) {
         globs_.emplace_back(alternatives_.back(), ignore_case);
+        first_bytes_ |= globs_.back().first_bytes();
+      } else {
+        const auto first = static_cast<unsigned char>(alternatives_.back().front());
+        first_bytes_.set(first);
+        for (std::size_t byte = 0; ignore_case && byte < first_bytes_.size(); ++byte) {
+          first_bytes_[byte] = first_bytes_[byte] ||
+                               lower(static_cast<char>(byte)) == lower(static_cast<char>(first));
+        }
       }
     }
     begin = end + 1;
@@ -82,6 +90,9 @@ Pattern::Pattern(std::string_view value, bool ignore_case)
 bool Pattern::matches(std::string_view text) const {
   if (text.empty() && matches_empty_) {
     return true;
+  }
+  if (!text.empty() && !first_bytes_[static_cast<unsigned char>(text.front())]) {
+    return false;
   }
   if (glob_) {
     return std::any_of(globs_.begin(), globs_.end(),

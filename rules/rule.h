@@ -4,6 +4,7 @@
 // be used from any thread.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -82,6 +83,7 @@ class Pattern {
  private:
   std::vector<std::string> alternatives_;  // never empty strings
   std::vector<Glob> globs_;                // the same, compiled, if glob_
+  std::bitset<256> first_bytes_;           // most texts that do not match begin otherwise
   bool matches_empty_ = false;
   bool glob_ = false;
   bool ignore_case_ = false;

@@ -98,7 +98,7 @@ void ProbePolicy::consider(const Device& device, bool changed, Context& context)
 
 void ProbePolicy::partitions_of(const Device& disk, Context& context) {
   for (const Device* partition : context.world().partitions(disk)) {
-    const auto& handlers = partition->matched.handlers;
+    const auto& handlers = partition->handlers();
     if (std::find(handlers.begin(), handlers.end(), name()) != handlers.end()) {
       consider(*partition, false, context);
     }
@@ -119,7 +119,7 @@ void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context&
     return;
   }
   context.withdraw(thing_id(*device));
-  const auto& handlers = device->matched.handlers;
+  const auto& handlers = device->handlers();
   if (std::find(handlers.begin(), handlers.end(), name()) == handlers.end()) {
     readings_.erase(it);
     return;

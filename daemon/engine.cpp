@@ -36,20 +36,14 @@ class MatchView final : public rules::DeviceView {
   [[nodiscard]] std::string_view devpath() const override { return device_.devpath; }
   [[nodiscard]] std::optional<std::string_view> env(std::string_view key) const override {
     if (device_.signature) {
-      if (const auto it = device_.signature->properties.find(key);
-          it != device_.signature->properties.end()) {
-        return it->second;
+      if (const auto found = device_.signature->properties.find(key)) {
+        return found;
       }
     }
-    const auto it = device_.properties.find(key);
-    return it == device_.properties.end() ? std::nullopt
-                                          : std::optional<std::string_view>(it->second);
+    return device_.properties.find(key);
   }
   [[nodiscard]] std::optional<std::string_view> attr(std::string_view name) const override {
-    const auto it = device_.attributes.find(name);
-    return it == device_.attributes.end() || !it->second
-               ? std::nullopt
-               : std::optional<std::string_view>(*it->second);
+    return device_.attributes.find(name);
   }
   [[nodiscard]] const std::set<std::string>& tags() const override {
     return device_.matched == nullptr ? DeviceView::tags() : device_.matched->tags;
@@ -79,6 +73,26 @@ bool is_transient(std::string_view property) {
        "DM_COOKIE", "DM_SEQNUM", "RESIZE", "SEQNUM", "SYNTH_UUID"});
   static_assert(std::is_sorted(kTransient.begin(), kTransient.end()));
   return std::binary_search(kTransient.begin(), kTransient.end(), property);
+}
+
+// The attributes that were read now, and those that were known before. False where nothing changed.
+bool merge(const TextTable& known, const Attributes& read, std::vector<NamedText>& all) {
+  all.clear();
+  bool changed = false;
+  std::size_t at = 0;
+  for (const auto& [name, value] : read) {
+    while (at < known.size() && known.at(at).name < name) {
+      all.push_back(known.at(at++));
+    }
+    all.push_back({name, value});
+    const bool is_known = at < known.size() && known.at(at).name == name;
+    changed = changed || !is_known || known.at(at) != all.back();
+    at += is_known ? 1 : 0;
+  }
+  while (changed && at < known.size()) {
+    all.push_back(known.at(at++));
+  }
+  return changed;
 }
 
 }  // namespace
@@ -133,21 +147,21 @@ class Engine::PolicyContext final : public Context {
   void withdraw(std::string_view id) override { engine_.withdraw(name_, id); }
   void request(std::string_view id) override {
     if (engine_.requests_.insert(std::string(id)).second) {
-      engine_.notices_.push_back({Notice::Kind::request, std::string(id), {}, {}, {}, {}});
+      engine_.notices_.push_back({.kind = Notice::Kind::request, .id = std::string(id)});
     }
   }
   void set_signature(std::string_view devpath, Signature signature) override {
-    if (const auto it = engine_.world_.devices_.find(devpath);
-        it != engine_.world_.devices_.end()) {
-      it->second->signature = std::move(signature);
-      engine_.rematch(*it->second, true, Action::change, name_);
+    if (auto* device = engine_.world_.devices_.find(devpath)) {
+      signature.properties.share_names(engine_.world_.names_);
+      (*device)->signature = std::move(signature);
+      engine_.rematch(**device, true, Action::change, name_);
     }
   }
   void clear_signature(std::string_view devpath) override {
-    const auto it = engine_.world_.devices_.find(devpath);
-    if (it != engine_.world_.devices_.end() && it->second->signature) {
-      it->second->signature.reset();
-      engine_.rematch(*it->second, true, Action::change, name_);
+    auto* device = engine_.world_.devices_.find(devpath);
+    if (device != nullptr && (*device)->signature) {
+      (*device)->signature.reset();
+      engine_.rematch(**device, true, Action::change, name_);
     }
   }
   void read_again(std::string_view devpath) override {
@@ -168,7 +182,7 @@ class Engine::PolicyContext final : public Context {
   void set_phase(Phase phase) override {
     if (engine_.world_.phase_ != phase) {
       engine_.world_.phase_ = phase;
-      engine_.notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}, {}});
+      engine_.notices_.push_back({.kind = Notice::Kind::plan});
       engine_.answer_waiters();
     }
   }
@@ -278,21 +292,19 @@ void Engine::apply(const DeviceEvent& event) {
   // Of changes the kernel says no more than that something did; of a scan or a bind, only
   // differences count.
   bool changed = is_new || event.action == Action::change;
-  Properties properties;
+  texts_.clear();
   for (const auto& [name, value] : event.properties) {
     if (!is_transient(name)) {
-      properties.emplace_hint(properties.end(), name, value);
+      texts_.push_back({name, value});
     }
   }
-  changed = changed || device.properties != properties;
-  device.properties = std::move(properties);
-  for (const auto& [name, value] : event.attributes) {
-    const auto [it, is_first] = device.attributes.try_emplace(name, value);
-    if (!is_first && it->second != value) {
-      it->second = value;
-      changed = true;
-    }
-    changed = changed || is_first;
+  if (!device.properties.equals(texts_)) {
+    changed = true;
+    device.properties = TextTable(texts_, world_.names_);
+  }
+  if (merge(device.attributes, event.attributes, texts_)) {
+    changed = true;
+    device.attributes = TextTable(texts_, world_.names_);
   }
   if (const auto it = event.properties.find("DISKSEQ");
       it != event.properties.end() && !device.is_partition()) {
@@ -313,12 +325,12 @@ void Engine::apply(const ScanDone& event) {
   const std::set<std::string_view> present(event.devpaths.begin(), event.devpaths.end());
   for (const Device* device : world_.devices_sorted()) {
     if (!present.contains(device->devpath)) {
-      remove_device(std::string(device->devpath));
+      remove_device(Devpath(device->devpath));
     }
   }
   if (!world_.scanned_) {
     world_.scanned_ = true;
-    notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}, {}});
+    notices_.push_back({.kind = Notice::Kind::plan});
   }
   if (scan_again_) {
     scan_again_ = false;
@@ -405,15 +417,15 @@ void Engine::answer_waiters() {
 }
 
 void Engine::remove_device(std::string_view devpath) {
-  const auto it = world_.devices_.find(devpath);
-  if (it == world_.devices_.end()) {
+  const auto* known = world_.devices_.find(devpath);
+  if (known == nullptr) {
     return;
   }
-  auto gone = std::make_shared<Device>(*it->second);
-  world_.erase(devpath);
+  auto gone = std::make_shared<Device>(**known);
+  world_.erase(gone->devpath);
   doom_what_stands_on(gone->devpath);
   if (gone->matched != nullptr) {
-    notices_.push_back({Notice::Kind::device_gone, gone->devpath, gone, {}, gone->matched, {}});
+    notices_.push_back({.kind = Notice::Kind::device_gone, .gone = gone, .told = gone->matched});
   }
 }
 
@@ -444,22 +456,19 @@ void Engine::rematch(Device& device, bool changed, Action action, std::string_vi
     world_.assigned_[handler].insert(device.devpath);
   }
   if (!left.handlers.empty()) {
-    notices_.push_back({Notice::Kind::device_gone,
-                        device.devpath,
-                        std::make_shared<Device>(device),
-                        {},
-                        std::make_shared<const rules::Outcome>(std::move(left)),
-                        {}});
+    notices_.push_back({.kind = Notice::Kind::device_gone,
+                        .gone = std::make_shared<Device>(device),
+                        .told = std::make_shared<const rules::Outcome>(std::move(left))});
   }
-  if (changed && !device.handlers().empty()) {
-    notices_.push_back({Notice::Kind::device, device.devpath, {}, {}, device.matched, by});
-  } else if (!changed && !entered.handlers.empty()) {
-    notices_.push_back({Notice::Kind::device,
-                        device.devpath,
-                        {},
-                        {},
-                        std::make_shared<const rules::Outcome>(std::move(entered)),
-                        by});
+  if (!changed && entered.handlers.empty()) {
+    return;
+  }
+  auto told = changed ? device.matched : std::make_shared<const rules::Outcome>(std::move(entered));
+  if (!told->handlers.empty()) {
+    notices_.push_back({.kind = Notice::Kind::device,
+                        .device = device.devpath,
+                        .told = std::move(told),
+                        .knows = by});
   }
 }
 
@@ -478,12 +487,13 @@ void Engine::doom_what_stands_on(std::string_view devpath) {
         continue;
       }
       thing.doomed = true;
-      notices_.push_back({Notice::Kind::thing, id, {}, {}, {}, {}});
+      ++world_.things_revision_;
+      notices_.push_back({.kind = Notice::Kind::thing, .id = id});
       if (!thing.devpath.empty()) {
         todo.push_back(thing.devpath);
         if (const Device* device = world_.find(thing.devpath)) {
           for (const Device* partition : world_.partitions(*device)) {
-            todo.push_back(partition->devpath);
+            todo.push_back(partition->devpath.str());
           }
         }
       }
@@ -511,7 +521,7 @@ void Engine::publish(std::string_view owner, Thing thing) {
   const std::string devpath = thing.devpath;
   const bool doomed = thing.doomed;
   world_.put(std::move(thing));
-  notices_.push_back({Notice::Kind::thing, id, {}, {}, {}, {}});
+  notices_.push_back({.kind = Notice::Kind::thing, .id = id});
   if (doomed && !devpath.empty()) {
     doom_what_stands_on(devpath);
   }
@@ -524,12 +534,12 @@ void Engine::withdraw(std::string_view owner, std::string_view id) {
   }
   auto withdrawn = std::make_shared<Thing>(*old);
   world_.drop(id);
-  notices_.push_back({Notice::Kind::thing_withdrawn, withdrawn->id, {}, withdrawn, {}, {}});
+  notices_.push_back({.kind = Notice::Kind::thing_withdrawn, .withdrawn = withdrawn});
 }
 
 void Engine::remake_plan() {
   world_.plan_ = make_plan(facts_, medium_files_);
-  notices_.push_back({Notice::Kind::plan, {}, {}, {}, {}, {}});
+  notices_.push_back({.kind = Notice::Kind::plan});
 }
 
 void Engine::drain() {
@@ -587,7 +597,7 @@ void Engine::remember(const Effect& effect, const EffectDone& outcome) {
 void Engine::deliver(const Notice& notice) {
   switch (notice.kind) {
     case Notice::Kind::device: {
-      const Device* device = world_.find(notice.subject);
+      const Device* device = world_.find(notice.device);
       if (device == nullptr) {
         return;
       }
@@ -595,7 +605,7 @@ void Engine::deliver(const Notice& notice) {
         if (Slot* owner = handler == notice.knows ? nullptr : slot(handler)) {
           owner->policy->device(*device, *owner->context);
           owner->touched = true;
-          device = world_.find(notice.subject);
+          device = world_.find(notice.device);
           if (device == nullptr) {
             return;
           }
@@ -612,7 +622,7 @@ void Engine::deliver(const Notice& notice) {
       }
       return;
     case Notice::Kind::thing:
-      if (const Thing* thing = world_.thing(notice.subject)) {
+      if (const Thing* thing = world_.thing(notice.id)) {
         const Thing copy = *thing;
         for (auto& each : slots_) {
           each.policy->thing(copy, false, *each.context);
@@ -626,7 +636,7 @@ void Engine::deliver(const Notice& notice) {
       return;
     case Notice::Kind::request:
       for (auto& each : slots_) {
-        if (each.policy->request(notice.subject, *each.context)) {
+        if (each.policy->request(notice.id, *each.context)) {
           each.touched = true;
           return;
         }

@@ -76,11 +76,12 @@ class Engine {
   // A fact that policies have not heard of yet.
   struct Notice {
     enum class Kind { device, device_gone, thing, thing_withdrawn, request, plan } kind;
-    std::string subject;  // devpath or id
-    std::shared_ptr<const Device> gone;
-    std::shared_ptr<const Thing> withdrawn;
-    std::shared_ptr<const rules::Outcome> told;  // its handlers, but for the one that knows
-    std::string_view knows;
+    std::string id = {};
+    Devpath device = {};
+    std::shared_ptr<const Device> gone = {};
+    std::shared_ptr<const Thing> withdrawn = {};
+    std::shared_ptr<const rules::Outcome> told = {};  // its handlers, but for the one that knows
+    std::string_view knows = {};
   };
 
   void apply(const FactsRead& event);
@@ -127,6 +128,7 @@ class Engine {
   std::set<EffectId> late_;
   std::deque<FailedAttempt> failed_attempts_;
   std::deque<Notice> notices_;
+  std::vector<NamedText> texts_;  // of the event at hand
   std::set<std::string, std::less<>> requests_;
   std::deque<std::string> reports_;
   std::vector<Command> waiters_;

@@ -357,10 +357,9 @@ class Explainer {
     }
     const auto& properties = device.signature->properties;
     const auto type = properties.find("ID_FS_TYPE");
-    const auto table = properties.find("ID_PART_TABLE_TYPE");
-    std::string text = type != properties.end()    ? "holds " + type->second
-                       : table != properties.end() ? "holds a partition table"
-                                                   : "nothing is recognised on it";
+    std::string text = type                                    ? "holds " + std::string(*type)
+                       : properties.find("ID_PART_TABLE_TYPE") ? "holds a partition table"
+                                                               : "nothing is recognised on it";
     if (!device.signature->note.empty()) {
       text += " (" + device.signature->note + ")";
     }

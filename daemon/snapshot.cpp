@@ -37,6 +37,22 @@ struct state::Custom<Effect> {
 };
 
 template <>
+struct state::Custom<TextTable> {
+  static Json save(const TextTable& table) {
+    Json json = Json::object();
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const NamedText text = table.at(i);
+      json[std::string(text.name)] = text.value ? Json(*text.value) : Json(nullptr);
+    }
+    return json;
+  }
+  static void restore(const Json& json, TextTable& table) {
+    Attributes texts;
+    restore_value(json, texts);
+    table = TextTable(named_texts(texts));
+  }
+};
+template <>
 struct state::Custom<std::shared_ptr<const rules::Outcome>> {
   static Json save(const std::shared_ptr<const rules::Outcome>& outcome) {
     return state::save(outcome == nullptr ? rules::Outcome() : *outcome);
@@ -101,9 +117,10 @@ Json Engine::snapshot() const {
   // compile then.
   [[maybe_unused]] const auto& [rules, outcomes, slots, world, facts, medium_files, now, next_id,
                                 effects, pending, sent, timers, late, failed_attempts, notices,
-                                requests, reports, waiters, scanning, scan_again] = *this;
+                                texts, requests, reports, waiters, scanning, scan_again] = *this;
   [[maybe_unused]] const auto& [devices, by_devno, block_by_name, partitions, assigned, things,
-                                ids_by_name, id_by_devpath, ids_on, plan, phase, scanned] = world;
+                                ids_by_name, id_by_devpath, ids_on, things_revision, name_lists,
+                                plan, phase, scanned] = world;
 
   std::map<AbsentNames, std::size_t> absent_sets;
   Json device_list = Json::object();
@@ -116,20 +133,19 @@ Json Engine::snapshot() const {
           absent_sets.try_emplace(take_absent(*attributes), absent_sets.size()).first->second;
     }
     Indexed indexed;
-    if (const auto it = device->devno ? by_devno.find(*device->devno) : by_devno.end();
-        it != by_devno.end()) {
-      indexed.devno = it->second == device;
+    if (auto* const* known = device->devno ? by_devno.find(*device->devno) : nullptr) {
+      indexed.devno = *known == device;
     }
-    if (const auto it = block_by_name.find(device->kernel); it != block_by_name.end()) {
-      indexed.name = it->second == device;
+    if (auto* const* known = block_by_name.find(device->kernel)) {
+      indexed.name = *known == device;
     }
-    if (const auto it = partitions.find(above(device->devpath)); it != partitions.end()) {
-      indexed.partition = it->second.contains(device->devpath);
+    if (const auto* known = partitions.find(above(device->devpath))) {
+      indexed.partition = known->contains(device->devpath.str());
     }
     if (indexed != usually(*device)) {
       json["indexed"] = state::save(indexed);
     }
-    device_list[device->devpath] = std::move(json);
+    device_list[device->devpath.str()] = std::move(json);
   }
   Json absent_list = Json::array();
   absent_list.get_ref<Json::array_t&>().resize(absent_sets.size());
@@ -284,6 +300,15 @@ void Engine::restore_device(const std::string& devpath, Json record,
                             const std::vector<std::vector<std::string>>& absent) {
   const std::string where = ".devices." + devpath;
   state::expect(record.is_object(), "an object");
+  // A property that is absent is not in the table, an attribute may be.
+  const auto share_properties = [this](TextTable& table, const std::string& of) {
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      if (const NamedText text = table.at(i); !text.value) {
+        throw state::Malformed(fmt::format("{}.{}: must be a text", of, text.name));
+      }
+    }
+    table.share_names(world_.names_);
+  };
   std::optional<std::size_t> absent_set;
   std::optional<Indexed> indexed;
   if (const auto it = record.find("absent"); it != record.end()) {
@@ -296,17 +321,25 @@ void Engine::restore_device(const std::string& devpath, Json record,
   }
   Device& device = world_.upsert(devpath);
   const std::string kernel = device.kernel;
+  const Devpath own = device.devpath;
   state::restore_within(record, device, where);
-  device.devpath = devpath;
+  device.devpath = own;
   device.kernel = kernel;
+  if (device.signature) {
+    share_properties(device.signature->properties, where + ".signature.properties");
+  }
+  share_properties(device.properties, where + ".properties");
   if (absent_set) {
     if (*absent_set >= absent.size()) {
       throw state::Malformed(where + ".absent: no such list");
     }
+    Attributes attributes = device.attributes;
     for (const auto& name : absent[*absent_set]) {
-      device.attributes.try_emplace(name, std::nullopt);
+      attributes.try_emplace(name, std::nullopt);
     }
+    device.attributes = TextTable(named_texts(attributes));
   }
+  device.attributes.share_names(world_.names_);
   const Indexed wanted = indexed.value_or(usually(device));
   if (wanted.devno && device.devno) {
     world_.by_devno_[*device.devno] = &device;
@@ -318,7 +351,7 @@ void Engine::restore_device(const std::string& devpath, Json record,
     world_.partitions_[std::string(above(devpath))].insert(devpath);
   }
   for (const auto& handler : device.handlers()) {
-    world_.assigned_[handler].insert(devpath);
+    world_.assigned_[handler].insert(device.devpath);
   }
 }
 

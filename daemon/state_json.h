@@ -32,6 +32,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/devpath.h"
 #include "daemon/event.h"
 #include "daemon/result.h"
 
@@ -59,6 +60,12 @@ class Malformed : public std::runtime_error {
     const std::string_view text = what();
     return Malformed(fmt::format("{}{}{}", where, text.starts_with(':') ? "" : ".", text));
   }
+};
+
+// Follows from the rest and is made anew: not written.
+template <typename T>
+struct Derived {
+  T value{};
 };
 
 template <typename T>
@@ -111,6 +118,10 @@ concept TextMap = requires {
   typename T::mapped_type;
   requires std::same_as<typename T::key_type, std::string>;
 };
+template <typename T>
+constexpr bool is_dense_map = false;
+template <typename Key, typename Value, typename Hash>
+constexpr bool is_dense_map<DenseMap<Key, Value, Hash>> = true;
 
 template <typename T>
 constexpr bool is_optional = false;
@@ -178,6 +189,12 @@ Json save(const T& value) {
   } else if constexpr (std::is_arithmetic_v<T> || std::same_as<T, std::string> ||
                        std::same_as<T, Json>) {
     return value;
+  } else if constexpr (is_dense_map<T>) {
+    Json json = Json::object();
+    for (const auto& [key, each] : value.unsorted()) {
+      json[std::string(key)] = save(each);
+    }
+    return json;
   } else if constexpr (TextMap<T>) {
     Json json = Json::object();
     for (const auto& [key, each] : value) {
@@ -267,7 +284,7 @@ void restore_value(const Json& json, T& value) {
     value = json.get_ref<const std::string&>();
   } else if constexpr (std::same_as<T, Json>) {
     value = json;
-  } else if constexpr (TextMap<T>) {
+  } else if constexpr (TextMap<T> || is_dense_map<T>) {
     expect(json.is_object(), "an object");
     value.clear();
     for (const auto& [key, each] : json.items()) {
@@ -295,6 +312,40 @@ template <typename T>
     return fail(Errc::invalid, error.what());
   }
 }
+
+template <typename T>
+struct Custom<Derived<T>> {
+  static Json save(const Derived<T>&) { return nullptr; }
+  static void restore(const Json&, Derived<T>& derived) { derived = {}; }
+};
+template <>
+struct Custom<Devpath> {
+  static Json save(const Devpath& path) { return path.str(); }
+  static void restore(const Json& json, Devpath& path) {
+    expect(json.is_string(), "a text");
+    path = Devpath(json.get_ref<const std::string&>());
+  }
+};
+template <>
+struct Custom<DevpathSet> {
+  static Json save(const DevpathSet& paths) {
+    Json json = Json::array();
+    for (const auto& path : paths.in_order()) {
+      json.push_back(path->str());
+    }
+    return json;
+  }
+  static void restore(const Json& json, DevpathSet& paths) {
+    expect(json.is_array(), "a list");
+    paths = {};
+    std::size_t index = 0;
+    for (const auto& each : json) {
+      Devpath path;
+      restore_within(each, path, std::to_string(index++));
+      paths.insert(path);
+    }
+  }
+};
 
 // A text that several hold.
 template <>

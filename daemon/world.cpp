@@ -45,21 +45,18 @@ const std::vector<std::string>& Device::handlers() const {
 }
 
 std::string_view Device::property(std::string_view name) const {
-  const auto it = properties.find(name);
-  return it == properties.end() ? std::string_view{} : std::string_view(it->second);
+  return properties.find(name).value_or("");
 }
 
 std::string_view Device::attribute(std::string_view name) const {
-  const auto it = attributes.find(name);
-  return it == attributes.end() || !it->second ? std::string_view{} : std::string_view(*it->second);
+  return attributes.find(name).value_or("");
 }
 
 std::string_view Device::signature_property(std::string_view name) const {
   if (!signature) {
     return {};
   }
-  const auto it = signature->properties.find(name);
-  return it == signature->properties.end() ? std::string_view() : std::string_view(it->second);
+  return signature->properties.find(name).value_or("");
 }
 
 std::uint64_t Device::size_bytes() const {
@@ -78,22 +75,27 @@ std::string Device::dev_name() const {
 }
 
 const Device* World::find(std::string_view devpath) const {
-  const auto it = devices_.find(devpath);
-  return it == devices_.end() ? nullptr : it->second.get();
+  const auto* found = devices_.find(devpath);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const Device* World::find(const Devpath& devpath) const {
+  const auto* found = devices_.find(devpath);
+  return found == nullptr ? nullptr : found->get();
 }
 
 const Device* World::block_by_devno(Devno devno) const {
-  const auto it = by_devno_.find(devno);
-  return it == by_devno_.end() ? nullptr : it->second;
+  Device* const* found = by_devno_.find(devno);
+  return found == nullptr ? nullptr : *found;
 }
 
 const Device* World::block_by_kernel_name(std::string_view name) const {
-  const auto it = block_by_name_.find(name);
-  return it == block_by_name_.end() ? nullptr : it->second;
+  Device* const* found = block_by_name_.find(name);
+  return found == nullptr ? nullptr : *found;
 }
 
 const Device* World::parent(const Device& device) const {
-  std::string_view path = device.devpath;
+  std::string_view path = device.devpath.str();
   for (auto slash = path.rfind('/'); slash != std::string_view::npos && slash > 0;
        slash = path.rfind('/')) {
     path = path.substr(0, slash);
@@ -106,8 +108,8 @@ const Device* World::parent(const Device& device) const {
 
 std::vector<const Device*> World::partitions(const Device& disk) const {
   std::vector<const Device*> result;
-  if (const auto it = partitions_.find(disk.devpath); it != partitions_.end()) {
-    for (const auto& devpath : it->second) {
+  if (const auto* devpaths = partitions_.find(disk.devpath)) {
+    for (const auto& devpath : *devpaths) {
       result.push_back(find(devpath));
     }
   }
@@ -117,18 +119,18 @@ std::vector<const Device*> World::partitions(const Device& disk) const {
 std::vector<const Device*> World::devices_sorted() const {
   std::vector<const Device*> result;
   result.reserve(devices_.size());
-  for (const auto& [devpath, device] : devices_) {
-    result.push_back(device.get());
+  for (const auto* entry : devices_.sorted()) {
+    result.push_back(entry->second.get());
   }
-  std::sort(result.begin(), result.end(),
-            [](const Device* a, const Device* b) { return a->devpath < b->devpath; });
   return result;
 }
 
 std::vector<const Device*> World::assigned(std::string_view handler) const {
   std::vector<const Device*> result;
   if (const auto it = assigned_.find(handler); it != assigned_.end()) {
-    for (const auto& devpath : it->second) {
+    const auto& devpaths = it->second.sorted();
+    result.reserve(devpaths.size());
+    for (const auto& devpath : devpaths) {
       result.push_back(find(devpath));
     }
   }
@@ -163,8 +165,8 @@ std::vector<const Thing*> World::holders(std::string_view devpath) const {
     }
   };
   collect(devpath);
-  if (const auto it = partitions_.find(devpath); it != partitions_.end()) {
-    for (const auto& partition : it->second) {
+  if (const auto* partitions = partitions_.find(devpath)) {
+    for (const auto& partition : *partitions) {
       collect(partition);
     }
   }
@@ -215,71 +217,76 @@ std::set<std::string> World::disks_below(std::string_view devpath) const {
 }
 
 Device& World::upsert(std::string_view devpath) {
-  auto it = devices_.find(devpath);
-  if (it == devices_.end()) {
-    auto device = std::make_unique<Device>();
-    device->devpath = devpath;
-    const auto slash = devpath.rfind('/');
-    device->kernel = devpath.substr(slash == std::string_view::npos ? 0 : slash + 1);
-    std::replace(device->kernel.begin(), device->kernel.end(), '!', '/');
-    it = devices_.emplace(std::string(devpath), std::move(device)).first;
+  if (auto* known = devices_.find(devpath)) {
+    return **known;
   }
-  return *it->second;
+  auto device = std::make_unique<Device>();
+  device->devpath = Devpath(devpath);
+  const auto slash = devpath.rfind('/');
+  device->kernel = devpath.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  std::replace(device->kernel.begin(), device->kernel.end(), '!', '/');
+  auto& place = devices_[device->devpath];
+  place = std::move(device);
+  return *place;
 }
 
-void World::index(const Device& device) {
+void World::index(Device& device) {
   if (!device.is_block()) {
     return;
   }
-  auto& mutable_device = *devices_.find(device.devpath)->second;
   if (device.devno) {
-    by_devno_[*device.devno] = &mutable_device;
+    by_devno_[*device.devno] = &device;
   }
-  block_by_name_[device.kernel] = &mutable_device;
+  block_by_name_[device.kernel] = &device;
   if (device.is_partition()) {
-    if (const auto slash = device.devpath.rfind('/'); slash != std::string::npos) {
-      partitions_[device.devpath.substr(0, slash)].insert(device.devpath);
+    const std::string_view devpath = device.devpath;
+    if (const auto slash = devpath.rfind('/'); slash != std::string_view::npos) {
+      partitions_[devpath.substr(0, slash)].insert(device.devpath.str());
     }
   }
 }
 
 void World::unindex(const Device& device) {
   if (device.devno) {
-    const auto it = by_devno_.find(*device.devno);
-    if (it != by_devno_.end() && it->second->devpath == device.devpath) {
-      by_devno_.erase(it);
+    Device* const* known = by_devno_.find(*device.devno);
+    if (known != nullptr && (*known)->devpath == device.devpath) {
+      by_devno_.erase(*device.devno);
     }
   }
-  if (const auto it = block_by_name_.find(device.kernel);
-      it != block_by_name_.end() && it->second->devpath == device.devpath) {
-    block_by_name_.erase(it);
+  if (Device* const* known = block_by_name_.find(device.kernel);
+      known != nullptr && (*known)->devpath == device.devpath) {
+    block_by_name_.erase(device.kernel);
   }
-  if (const auto slash = device.devpath.rfind('/'); slash != std::string::npos) {
-    if (const auto it = partitions_.find(device.devpath.substr(0, slash));
-        it != partitions_.end()) {
-      it->second.erase(device.devpath);
-      if (it->second.empty()) {
-        partitions_.erase(it);
+  const std::string_view devpath = device.devpath;
+  if (const auto slash = devpath.rfind('/'); slash != std::string_view::npos) {
+    const std::string_view above = devpath.substr(0, slash);
+    if (auto* partitions = partitions_.find(above)) {
+      partitions->erase(device.devpath.str());
+      if (partitions->empty()) {
+        partitions_.erase(above);
       }
     }
   }
 }
 
 void World::erase(std::string_view devpath) {
-  const auto it = devices_.find(devpath);
-  if (it == devices_.end()) {
+  auto* place = devices_.find(devpath);
+  if (place == nullptr) {
     return;
   }
-  unindex(*it->second);
-  for (const auto& handler : it->second->handlers()) {
+  // What is gone last is what the tables' keys and `devpath` may still point to.
+  const std::unique_ptr<Device> device = std::move(*place);
+  unindex(*device);
+  for (const auto& handler : device->handlers()) {
     if (const auto set = assigned_.find(handler); set != assigned_.end()) {
-      set->second.erase(it->second->devpath);
+      set->second.erase(device->devpath);
     }
   }
-  devices_.erase(it);
+  devices_.erase(device->devpath);
 }
 
 void World::put(Thing thing) {
+  ++things_revision_;
   drop(thing.id);
   for (const auto& name : thing.names) {
     ids_by_name_[name].insert(thing.id);
@@ -299,6 +306,7 @@ void World::drop(std::string_view id) {
   if (it == things_.end()) {
     return;
   }
+  ++things_revision_;
   const auto forget = [&](auto& index, const std::string& key) {
     if (const auto entry = index.find(key); entry != index.end()) {
       entry->second.erase(it->second.id);

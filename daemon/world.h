@@ -12,11 +12,13 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "daemon/dense_map.h"
+#include "daemon/devpath.h"
 #include "daemon/event.h"
 #include "daemon/plan.h"
+#include "daemon/text_table.h"
 #include "rules/match.h"
 
 namespace muster {
@@ -32,19 +34,19 @@ struct Devno {
 // What libblkid and our readers found on one generation of a block device.
 struct Signature {
   std::uint64_t diskseq = 0;      // the generation that was read
-  Properties properties;          // udev's names: ID_FS_TYPE, ID_FS_UUID, ID_PART_TABLE_TYPE ...
+  TextTable properties;           // udev's names: ID_FS_TYPE, ID_FS_UUID, ID_PART_TABLE_TYPE ...
   Json details = Json::object();  // by handler: what its reader found on this device
   std::string note;               // why nothing could be read, or what is in conflict; one line
 };
 
 // One life of a devpath, from add to remove.
 struct Device {
-  std::string devpath;
+  Devpath devpath;
   std::string subsystem;
   std::string kernel;  // last component of the devpath
   std::optional<Devno> devno;
-  Properties properties;
-  Attributes attributes;
+  TextTable properties;
+  TextTable attributes;
   Micros since = 0;
   std::uint64_t diskseq = 0;  // 0 where there is none (partitions have their disk's)
   std::optional<Signature> signature;
@@ -87,6 +89,10 @@ struct Thing {
 class World {
  public:
   [[nodiscard]] const Device* find(std::string_view devpath) const;
+  [[nodiscard]] const Device* find(const std::string& devpath) const {
+    return find(std::string_view(devpath));
+  }
+  [[nodiscard]] const Device* find(const Devpath& devpath) const;
   [[nodiscard]] const Device* block_by_devno(Devno devno) const;
   [[nodiscard]] const Device* block_by_kernel_name(std::string_view name) const;
   // For a partition its disk, else the nearest device above it in sysfs; nullptr at the top.
@@ -100,6 +106,8 @@ class World {
 
   [[nodiscard]] const Thing* thing(std::string_view id) const;
   [[nodiscard]] const std::map<std::string, Thing, std::less<>>& things() const { return things_; }
+  // Another number after each change of a thing, however small.
+  [[nodiscard]] std::uint64_t things_revision() const { return things_revision_; }
   // Things that answer to a name under /dev, in id order.
   [[nodiscard]] std::vector<const Thing*> things_named(std::string_view name) const;
   // The thing whose device this is; nullptr for hardware.
@@ -119,28 +127,29 @@ class World {
   friend class Engine;
 
   Device& upsert(std::string_view devpath);
-  void index(const Device& device);
+  void index(Device& device);
   void unindex(const Device& device);
   void erase(std::string_view devpath);
   void put(Thing thing);
   void drop(std::string_view id);
 
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>{}(text);
+  struct DevnoHash {
+    std::uint64_t operator()(Devno devno) const {
+      return (std::uint64_t{devno.major} << 20 | devno.minor) * 0x9e3779b97f4a7c15U >> 32;
     }
   };
-  std::unordered_map<std::string, std::unique_ptr<Device>, Hash, std::equal_to<>> devices_;
-  std::map<Devno, Device*> by_devno_;
-  std::map<std::string, Device*, std::less<>> block_by_name_;
-  std::map<std::string, std::set<std::string>, std::less<>> partitions_;  // disk -> partitions
-  std::map<std::string, std::set<std::string>, std::less<>> assigned_;    // handler -> devpaths
+  DevpathMap<std::unique_ptr<Device>> devices_;
+  DenseMap<Devno, Device*, DevnoHash> by_devno_;
+  DenseMap<std::string, Device*, TextHash> block_by_name_;
+  DenseMap<std::string, std::set<std::string>, TextHash> partitions_;  // disk -> partitions
+  std::map<std::string, DevpathSet, std::less<>> assigned_;            // handler -> devpaths
   std::map<std::string, Thing, std::less<>> things_;
   std::map<std::string, std::set<std::string>, std::less<>> ids_by_name_;
   std::map<std::string, std::string, std::less<>> id_by_devpath_;
   std::map<std::string, std::set<std::string>, std::less<>>
       ids_on_;  // devpath -> things holding it
+  std::uint64_t things_revision_ = 1;
+  NamePool names_;
   Plan plan_;
   Phase phase_ = Phase::gathering;
   bool scanned_ = false;

@@ -143,7 +143,11 @@ class RuleSet::Run {
   // What was looked up already: one bit a slot.
   std::uint64_t looked_up_ = 0;
   std::uint64_t absent_ = 0;
-  std::array<std::string_view, kSlots> values_;
+  struct Text {
+    const char* data;
+    std::size_t size;
+  };
+  std::array<Text, kSlots> values_;  // of the slots that were looked up; the others hold nothing
 };
 
 bool RuleSet::Run::apply(const Rule& rule, const std::vector<Test>& tests) {
@@ -199,13 +203,14 @@ bool RuleSet::Run::passes(const Test& test) {
     looked_up_ |= bit;
     const auto value = match.key == Key::env ? device_.env(match.name).value_or("")
                                              : read_attribute(device_, match.name);
-    values_[test.slot] = value.value_or("");
+    const std::string_view text = value.value_or("");
+    values_[test.slot] = {text.data(), text.size()};
     absent_ |= value ? 0 : bit;
   }
   if ((absent_ & bit) != 0) {
     return false;  // neither == nor !=
   }
-  const std::string_view value = values_[test.slot];
+  const std::string_view value(values_[test.slot].data, values_[test.slot].size);
   return match.pattern.matches(match.trim_attribute ? without_trailing(value, " \t\n\r") : value) !=
          match.negated;
 }
@@ -452,9 +457,15 @@ class RuleSet::Compiler {
       if (i < out_of_reach_until || !does_anything(rule)) {
         continue;
       }
-      Step step{static_cast<std::uint32_t>(i), 0, {}};
+      Step step{static_cast<std::uint32_t>(i), 0, {}, {}};
       if (!keep_tests(rule, subsystem, step.tests)) {
         continue;
+      }
+      const auto kernel = std::find_if(step.tests.begin(), step.tests.end(), [](const Test& test) {
+        return test.match.key == Key::kernel && !test.match.negated;
+      });
+      if (kernel != step.tests.end()) {
+        step.kernel_begins = kernel->match.pattern.first_bytes();
       }
       if (rule.jump != Rule::kNoJump) {
         targets.insert(rule.jump);
@@ -601,8 +612,14 @@ void RuleSet::compile() {
 void RuleSet::run(Run& run) const {
   const auto own = programs_.find(run.device().subsystem());
   const Program& program = own == programs_.end() ? program_ : own->second;
+  const std::string_view kernel = run.device().kernel();
   for (std::size_t at = 0; at < program.size();) {
     const Step& step = program[at];
+    if (step.kernel_begins && !kernel.empty() &&
+        !(*step.kernel_begins)[static_cast<unsigned char>(kernel.front())]) {
+      ++at;
+      continue;
+    }
     at = run.apply(rules_[step.rule], step.tests) ? step.next : at + 1;
   }
 }

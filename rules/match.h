@@ -8,6 +8,7 @@
 // A RuleSet never changes after load() and may be used from any thread.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -102,6 +103,8 @@ class RuleSet {
   struct Step {
     std::uint32_t rule = 0;
     std::uint32_t next = 0;  // the step to go on with where it matched
+    // It asks for a kernel name that begins with one of these: most rules end here.
+    std::optional<std::bitset<256>> kernel_begins;
     std::vector<Test> tests;
   };
   using Program = std::vector<Step>;

@@ -79,6 +79,8 @@ class Pattern {
   // The strings that it matches, if they can be listed: no glob, no i"…", no empty alternative.
   [[nodiscard]] bool is_literal() const { return !glob_ && !ignore_case_ && !matches_empty_; }
   [[nodiscard]] const std::vector<std::string>& alternatives() const { return alternatives_; }
+  // What a text that is not empty may begin with.
+  [[nodiscard]] const std::bitset<256>& first_bytes() const { return first_bytes_; }
 
  private:
   std::vector<std::string> alternatives_;  // never empty strings

@@ -344,8 +344,7 @@ void Reader::note_signature(const std::string& devpath, const World& world) {
   auto& seen = h_.devices[devpath];
   const auto& signature = *device->signature;
   const auto property = [&](std::string_view name) {
-    const auto it = signature.properties.find(name);
-    return it == signature.properties.end() ? std::string() : it->second;
+    return std::string(signature.properties.find(name).value_or(""));
   };
   seen.holds = property("ID_FS_TYPE");
   if (const auto label = property("ID_FS_LABEL"); !label.empty() && !seen.holds.empty()) {

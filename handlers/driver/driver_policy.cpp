@@ -21,10 +21,10 @@ std::string normalised(std::string_view module) {
 }
 
 // "pci 0000:3a:00.0 (8086:37D2)"
-std::string name_of(const std::string& devpath, const World& world) {
+std::string name_of(const Devpath& devpath, const World& world) {
   const Device* device = world.find(devpath);
   if (device == nullptr) {
-    return devpath;
+    return devpath.str();
   }
   const auto pci_id = device->property("PCI_ID");
   return fmt::format("{} {}{}", device->subsystem, device->kernel,
@@ -34,37 +34,36 @@ std::string name_of(const std::string& devpath, const World& world) {
 }  // namespace
 
 void DriverPolicy::device(const Device& device, Context& context) {
-  const std::string alias(device.property("MODALIAS"));
   auto& known = alias_of_device_[device.devpath];
-  if (known == alias) {
+  if (known == device.property("MODALIAS")) {
     return;
   }
   if (!known.empty()) {
     aliases_[known].devices.erase(device.devpath);
   }
-  known = alias;
-  if (alias.empty()) {
+  known = device.property("MODALIAS");
+  if (known.empty()) {
     return;
   }
-  const bool is_new = !aliases_.contains(alias);
-  aliases_[alias].devices.insert(device.devpath);
+  const auto [it, is_new] = aliases_.try_emplace(known);
+  it->second.devices.insert(device.devpath);
   if (is_new) {
-    resolve(alias, context);
-  } else if (aliases_[alias].state != Alias::State::resolving) {
-    show(alias, context);
+    resolve(it->first, context);
+  } else if (it->second.state != Alias::State::resolving) {
+    show(it->first, context);
   }
 }
 
 void DriverPolicy::device_gone(const Device& device, Context& context) {
-  const auto it = alias_of_device_.find(device.devpath);
-  if (it == alias_of_device_.end()) {
+  const auto* known = alias_of_device_.find(device.devpath);
+  if (known == nullptr) {
     return;
   }
-  if (const auto alias = aliases_.find(it->second); alias != aliases_.end()) {
+  if (const auto alias = aliases_.find(*known); alias != aliases_.end()) {
     alias->second.devices.erase(device.devpath);
     show(alias->first, context);
   }
-  alias_of_device_.erase(it);
+  alias_of_device_.erase(device.devpath);
 }
 
 void DriverPolicy::resolve(const std::string& alias, Context& context) {
@@ -253,7 +252,6 @@ void DriverPolicy::show(const std::string& alias_name, Context& context) {
       context.withdraw(thing.id);
       return;
     }
-    thing.what = "driver for " + name_of(*alias.devices.begin(), context.world());
   }
   switch (alias.state) {
     case Alias::State::resolving:
@@ -288,13 +286,16 @@ void DriverPolicy::show(const std::string& alias_name, Context& context) {
     }
   }
   // Only what somebody asked for, or what has no driver, is worth a line.
-  const bool driverless =
-      !alias.asked_for && thing.state != State::ready && thing.state != State::working &&
-      std::any_of(alias.devices.begin(), alias.devices.end(), [&](const auto& devpath) {
-        const Device* device = context.world().find(devpath);
-        return device != nullptr && device->property("DRIVER").empty();
-      });
+  const bool driverless = !alias.asked_for && thing.state != State::ready &&
+                          thing.state != State::working &&
+                          alias.devices.any_of([&](const Devpath& devpath) {
+                            const Device* device = context.world().find(devpath);
+                            return device != nullptr && device->property("DRIVER").empty();
+                          });
   if (alias.asked_for || driverless) {
+    if (!alias.asked_for) {
+      thing.what = "driver for " + name_of(alias.devices.first(), context.world());
+    }
     context.publish(std::move(thing));
   } else {
     context.withdraw(thing.id);

@@ -45,7 +45,7 @@ class DriverPolicy final : public Policy {
   struct Alias {
     enum class State { resolving, known, unknown } state = State::resolving;
     std::vector<std::string> modules;
-    std::set<std::string> devices;  // devpaths that carry it
+    DevpathSet devices;  // that carry it
     std::vector<std::string> refused;
     bool asked_for = false;  // by a handler, as "module:NAME"
     MUSTER_STATE(state, modules, devices, refused, asked_for)
@@ -58,7 +58,7 @@ class DriverPolicy final : public Policy {
   [[nodiscard]] bool denied(const std::string& module, Context& context, std::string& why) const;
 
   std::map<std::string, Alias, std::less<>> aliases_;
-  std::map<std::string, std::string> alias_of_device_;
+  DevpathMap<std::string> alias_of_device_;
   std::map<std::string, Module, std::less<>> modules_;
   std::set<std::string> ready_to_insert_;
   std::map<std::string, std::set<std::string>> waiting_on_;  // module -> modules that need it

@@ -72,8 +72,8 @@ std::optional<int> number_in(std::string_view name) {
 }  // namespace
 
 std::string MdPolicy::title(const Array& array) const {
-  const auto& superblock =
-      array.members.empty() ? Json(Json::object()) : array.members.begin()->second.superblock;
+  static const Json kNone = Json::object();
+  const Json& superblock = array.members.empty() ? kNone : array.members.begin()->second.superblock;
   const auto array_name = superblock.value("name", std::string());
   const auto level = level_text(superblock);
   return array_name.empty()
@@ -326,10 +326,13 @@ MdPolicy::Verdict MdPolicy::judge(const Array& array, const World& world) const 
 std::optional<int> MdPolicy::number_of(const Array& array, const World& world) const {
   const auto own_number = [](const Array& each) -> std::optional<int> {
     const auto& superblock = each.members.begin()->second.superblock;
-    if (superblock.contains("preferred_minor") && superblock["preferred_minor"].is_number()) {
-      return superblock["preferred_minor"].get<int>();
+    if (const auto minor = superblock.find("preferred_minor");
+        minor != superblock.end() && minor->is_number()) {
+      return minor->get<int>();
     }
-    return number_in(superblock.value("name", std::string()));
+    const auto name = superblock.find("name");
+    return number_in(name == superblock.end() ? std::string_view()
+                                              : name->get_ref<const std::string&>());
   };
   if (array.members.empty()) {
     return std::nullopt;  // all are gone: nothing says any more which it was

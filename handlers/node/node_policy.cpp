@@ -2,10 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace muster::node {
 namespace {
+
+constexpr std::string_view kOfDevice = "device:";
+constexpr std::string_view kOfThing = "thing:";
+
+void put(Names& names, std::string name, bool as_node) {
+  const auto at =
+      std::lower_bound(names.begin(), names.end(), name,
+                       [](const auto& each, const std::string& text) { return each.first < text; });
+  if (at != names.end() && at->first == name) {
+    at->second = as_node;
+  } else {
+    names.emplace(at, std::move(name), as_node);
+  }
+}
 
 // dm doubles the hyphens of VG and LV names and puts a single one between them.
 std::string lv_path_from_dm_name(std::string_view dm_name) {
@@ -36,96 +51,115 @@ bool is_file_name(std::string_view text) {
 
 void NodePolicy::plan_changed(Context& context) {
   if (context.world().plan().udevd) {
-    claimed_by_.clear();
+    claimed_by_ = {};
     names_.clear();
     dirty_.clear();
   }
 }
 
 void NodePolicy::device(const Device& device, Context& context) {
-  std::map<std::string, bool> names;
+  if (context.world().plan().udevd) {
+    return;
+  }
+  Names names;
   const bool gathering = context.world().phase() == Phase::gathering;
   if (!gathering) {
     // What was read before the launch may be overwritten by now: those links stay as they are.
-    if (const auto it = claimed_by_.find("device:" + device.devpath); it != claimed_by_.end()) {
-      names = it->second.second;
+    if (const Names* known = claimed_by_.devices.find(device.devpath)) {
+      names = *known;
     }
   } else if (device.signature) {
-    static constexpr std::pair<const char*, const char*> kLinks[] = {
+    static constexpr std::pair<std::string_view, std::string_view> kLinks[] = {
         {"ID_FS_UUID_ENC", "/dev/disk/by-uuid/"},
         {"ID_FS_LABEL_ENC", "/dev/disk/by-label/"},
         {"ID_PART_ENTRY_UUID", "/dev/disk/by-partuuid/"},
         {"ID_PART_ENTRY_NAME", "/dev/disk/by-partlabel/"},
     };
-    const auto& properties = device.signature->properties;
     const auto usage = device.signature_property("ID_FS_USAGE");
     const bool content = usage == "filesystem" || usage == "other" || usage == "crypto";
     for (const auto& [key, directory] : kLinks) {
-      const bool of_content = std::string_view(key).starts_with("ID_FS_");
-      if (const auto it = properties.find(key);
-          it != properties.end() && is_file_name(it->second) && (content || !of_content)) {
-        names[directory + it->second] = false;
+      if (!content && key.starts_with("ID_FS_")) {
+        continue;
+      }
+      if (const auto name = device.signature->properties.find(key); name && is_file_name(*name)) {
+        put(names, std::string(directory).append(*name), false);
       }
     }
   }
   const auto dm_name = device.attribute("dm/name");
   if (!dm_name.empty() && is_file_name(dm_name)) {
-    names["/dev/mapper/" + std::string(dm_name)] = true;
+    put(names, "/dev/mapper/" + std::string(dm_name), true);
     if (device.attribute("dm/uuid").starts_with("LVM-")) {
-      if (const auto path = lv_path_from_dm_name(dm_name); !path.empty()) {
-        names[path] = false;
+      if (auto path = lv_path_from_dm_name(dm_name); !path.empty()) {
+        put(names, std::move(path), false);
       }
     }
   }
-  claim("device:" + device.devpath, device.devpath, std::move(names), context);
+  claim_for(device.devpath, std::move(names));
 }
 
 void NodePolicy::device_gone(const Device& device, Context& context) {
-  if (context.world().find(device.devpath) == nullptr) {
-    claim("device:" + device.devpath, device.devpath, {}, context);
+  if (!context.world().plan().udevd && context.world().find(device.devpath) == nullptr) {
+    claim_for(device.devpath, {});
+  }
+}
+
+void NodePolicy::claim_for(const Devpath& device, Names names) {
+  static const Names kNone;
+  const Names* known = claimed_by_.devices.find(device);
+  const Names& before = known == nullptr ? kNone : *known;
+  if (before == names) {
+    return;
+  }
+  claim(device, before, device, names);
+  if (names.empty()) {
+    claimed_by_.devices.erase(device);
+  } else {
+    claimed_by_.devices[device] = std::move(names);
   }
 }
 
 void NodePolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
-  if (!thing.id.starts_with("array:")) {
+  if (!thing.id.starts_with("array:") || context.world().plan().udevd) {
     return;
   }
-  std::map<std::string, bool> names;
+  Claims::OfThing now{Devpath(thing.devpath), {}};
   const Device* device = thing.devpath.empty() ? nullptr : context.world().find(thing.devpath);
   if (!withdrawn && device != nullptr && thing.state == State::ready) {
     for (const auto& name : thing.names) {
       if (name != device->dev_name()) {
         // mondorestore takes /dev/mdN literally and follows no links: a node, not a link.
-        names[name] = !name.starts_with("/dev/md/");
+        put(now.names, name, !name.starts_with("/dev/md/"));
       }
     }
   }
-  claim("thing:" + thing.id, thing.devpath, std::move(names), context);
+  auto& known = claimed_by_.things[thing.id];
+  if (known.devpath != now.devpath || known.names != now.names) {
+    claim(known.devpath, known.names, now.devpath, now.names);
+    known = std::move(now);
+    context.touch();
+  }
+  if (known.names.empty()) {
+    claimed_by_.things.erase(thing.id);
+  }
 }
 
-void NodePolicy::claim(const std::string& owner, const std::string& devpath,
-                       std::map<std::string, bool> names, Context& context) {
-  if (context.world().plan().udevd) {
-    return;
-  }
-  auto& known = claimed_by_[owner];
-  if (known.first == devpath && known.second == names) {
-    return;
-  }
-  for (const auto& [path, as_node] : known.second) {
-    names_[path].claims.erase(known.first);
+// One takes back what it claimed before, and claims what it does now.
+void NodePolicy::claim(const Devpath& devpath_before, const Names& before, const Devpath& devpath,
+                       const Names& now) {
+  for (const auto& [path, as_node] : before) {
+    std::erase(names_[path].claims, devpath_before);
     dirty_.insert(path);
   }
-  for (const auto& [path, as_node] : names) {
-    names_[path].claims.insert(devpath);
-    names_[path].as_node = as_node;
+  for (const auto& [path, as_node] : now) {
+    auto& name = names_[path];
+    name.as_node = as_node;
+    const auto at = std::lower_bound(name.claims.begin(), name.claims.end(), devpath);
+    if (at == name.claims.end() || *at != devpath) {
+      name.claims.insert(at, devpath);
+    }
     dirty_.insert(path);
   }
-  known = {devpath, std::move(names)};
-  if (known.second.empty()) {
-    claimed_by_.erase(owner);
-  }
-  context.touch();
 }
 
 void NodePolicy::done(const Effect& effect, const EffectDone& outcome, Context& context) {
@@ -144,7 +178,7 @@ void NodePolicy::decide(Context& context) {
         break;
       }
     }
-    const std::string wanted = device == nullptr ? std::string() : device->devpath;
+    const Devpath wanted = device == nullptr ? Devpath() : device->devpath;
     if (wanted != entry.made_for) {
       // One lane: a link that moves must not lose against its own removal.
       if (device != nullptr && entry.as_node && device->devno) {
@@ -163,3 +197,44 @@ void NodePolicy::decide(Context& context) {
 }
 
 }  // namespace muster::node
+
+namespace muster::state {
+
+// One object: "device:DEVPATH" or "thing:ID", each with the device and the names.
+Json Custom<node::Claims>::save(const node::Claims& claims) {
+  Json json = Json::object();
+  const auto add = [&](std::string owner, const Devpath& devpath, const node::Names& names) {
+    Json all = Json::object();
+    for (const auto& [name, as_node] : names) {
+      all[name] = as_node;
+    }
+    json[std::move(owner)] = Json::array({devpath.str(), std::move(all)});
+  };
+  for (const auto& [devpath, names] : claims.devices.unsorted()) {
+    add(node::kOfDevice + devpath, devpath, names);
+  }
+  for (const auto& [id, claim] : claims.things) {
+    add(std::string(node::kOfThing) + id, claim.devpath, claim.names);
+  }
+  return json;
+}
+
+void Custom<node::Claims>::restore(const Json& json, node::Claims& claims) {
+  claims = {};
+  std::map<std::string, std::pair<std::string, std::map<std::string, bool>>> all;
+  restore_value(json, all);
+  for (const auto& [owner, claim] : all) {
+    const Devpath devpath(claim.first);
+    const node::Names names(claim.second.begin(), claim.second.end());
+    const std::string_view whose = owner;
+    if (whose.starts_with(node::kOfDevice)) {
+      claims.devices[devpath] = names;
+    } else if (whose.starts_with(node::kOfThing)) {
+      claims.things[std::string(whose.substr(node::kOfThing.size()))] = {devpath, names};
+    } else {
+      throw Malformed("." + owner + ": claims nothing");
+    }
+  }
+}
+
+}  // namespace muster::state

@@ -9,9 +9,34 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "daemon/state_json.h"
 #include "handlers/handler.h"
+
+namespace muster::node {
+
+// Names under /dev, in order, and whether each is to be a node, not a link. Few.
+using Names = std::vector<std::pair<std::string, bool>>;
+
+// Who claims which names: devices for themselves, things for the device that they are.
+struct Claims {
+  struct OfThing {
+    Devpath devpath;
+    Names names;
+  };
+  DevpathMap<Names> devices;
+  std::map<std::string, OfThing> things;  // by id
+};
+
+}  // namespace muster::node
+
+template <>
+struct muster::state::Custom<muster::node::Claims> {
+  [[nodiscard]] static Json save(const node::Claims& claims);
+  static void restore(const Json& json, node::Claims& claims);
+};
 
 namespace muster::node {
 
@@ -29,19 +54,19 @@ class NodePolicy final : public Policy {
 
  private:
   struct Name {
-    std::set<std::string>
-        claims;  // devpaths; several may claim one name (a label, say): the first by devpath has it
-    std::string made_for;  // devpath the name leads to now
+    // Several may claim one name (a label, say): the first by devpath has it. In order.
+    std::vector<Devpath> claims;
+    Devpath made_for;      // what the name leads to now
     bool as_node = false;  // a device node, not a link
     MUSTER_STATE(claims, made_for, as_node)
   };
 
-  void claim(const std::string& owner, const std::string& devpath,
-             std::map<std::string, bool> names, Context& context);
+  void claim_for(const Devpath& device, Names names);
+  void claim(const Devpath& devpath_before, const Names& before, const Devpath& devpath,
+             const Names& now);
 
-  std::map<std::string, Name> names_;
-  std::map<std::string, std::pair<std::string, std::map<std::string, bool>>>
-      claimed_by_;  // owner -> devpath, names
+  DenseMap<std::string, Name, TextHash> names_;
+  Claims claimed_by_;
   std::set<std::string> dirty_;
 };
 

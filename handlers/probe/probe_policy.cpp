@@ -26,21 +26,21 @@ void ProbePolicy::device(const Device& device, Context& context) {
 }
 
 void ProbePolicy::device_gone(const Device& device, Context& context) {
-  const auto it = readings_.find(device.devpath);
-  if (it == readings_.end()) {
+  auto* reading = readings_.find(device.devpath);
+  if (reading == nullptr) {
     return;
   }
   if (const Device* still_there = context.world().find(device.devpath)) {
     // Empty, suspended or stopped: what was read of it does not hold any more.
-    it->second.read_once = false;
+    reading->read_once = false;
     context.clear_signature(still_there->devpath);
-    if (it->second.pending != 0) {
-      it->second.again = true;
+    if (reading->pending != 0) {
+      reading->again = true;
       return;
     }
   }
   context.withdraw(thing_id(device));
-  readings_.erase(it);
+  readings_.erase(device.devpath);
 }
 
 void ProbePolicy::consider(const Device& device, bool changed, Context& context) {
@@ -54,9 +54,8 @@ void ProbePolicy::consider(const Device& device, bool changed, Context& context)
       return;
     }
     diskseq = disk->diskseq;
-    const auto reading = readings_.find(disk->devpath);
-    const bool disk_is_read = reading != readings_.end();
-    if (disk_is_read && (!disk->signature || reading->second.pending != 0)) {
+    const auto* disks = readings_.find(disk->devpath);
+    if (disks != nullptr && (!disk->signature || disks->pending != 0)) {
       return;  // judged after its disk; done() comes back to it
     }
     if (is_member(*disk)) {
@@ -66,7 +65,7 @@ void ProbePolicy::consider(const Device& device, bool changed, Context& context)
       return;
     }
   }
-  const std::string size(device.attribute("size"));
+  const std::string_view size = device.attribute("size");
   auto& reading = readings_[device.devpath];
   if (reading.pending != 0) {
     // What the kernel counts as another content, done() compares.
@@ -86,7 +85,7 @@ void ProbePolicy::consider(const Device& device, bool changed, Context& context)
   reading.diskseq = diskseq;
   Json arguments = Json::object();
   arguments["devno"] = device.devno ? device.devno->text() : std::string();
-  arguments["devpath"] = device.devpath;
+  arguments["devpath"] = device.devpath.str();
   arguments["name"] = device.kernel;
   arguments["diskseq"] = diskseq;
   arguments["size"] = device.size_bytes();
@@ -106,22 +105,22 @@ void ProbePolicy::partitions_of(const Device& disk, Context& context) {
 }
 
 void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context& context) {
-  const auto devpath = effect.arguments.at("devpath").get<std::string>();
-  const auto it = readings_.find(devpath);
-  if (it == readings_.end() || it->second.pending != effect.id) {
+  const auto& devpath = effect.arguments.at("devpath").get_ref<const std::string&>();
+  auto* known = readings_.find(devpath);
+  if (known == nullptr || known->pending != effect.id) {
     return;
   }
-  auto& reading = it->second;
+  auto& reading = *known;
   reading.pending = 0;
   const Device* device = context.world().find(devpath);
   if (device == nullptr) {
-    readings_.erase(it);
+    readings_.erase(devpath);
     return;
   }
   context.withdraw(thing_id(*device));
   const auto& handlers = device->handlers();
   if (std::find(handlers.begin(), handlers.end(), name()) == handlers.end()) {
-    readings_.erase(it);
+    readings_.erase(devpath);
     return;
   }
   Signature signature;
@@ -130,11 +129,14 @@ void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context&
     signature.diskseq =
         std::max(signature.diskseq, outcome.result.value("diskseq", std::uint64_t{0}));
     reading.diskseq = signature.diskseq;
-    if (const auto found = outcome.result.find("properties"); found != outcome.result.end()) {
+    if (const auto found = outcome.result.find("properties");
+        found != outcome.result.end() && found->is_object()) {
+      std::vector<NamedText> texts;
+      texts.reserve(found->size());
       for (const auto& [key, value] : found->items()) {
-        signature.properties.emplace_hint(signature.properties.end(), key,
-                                          value.get_ref<const std::string&>());
+        texts.push_back({key, value.get_ref<const std::string&>()});
       }
+      signature.properties = TextTable(texts);
     }
     if (const auto found = outcome.result.find("details"); found != outcome.result.end()) {
       signature.details = *found;
@@ -163,8 +165,9 @@ void ProbePolicy::done(const Effect& effect, const EffectDone& outcome, Context&
 }
 
 void ProbePolicy::late(const Effect& effect, Context& context) {
-  const auto it = readings_.find(effect.arguments.at("devpath").get<std::string>());
-  if (it == readings_.end() || it->second.pending != effect.id) {
+  const auto* reading =
+      readings_.find(effect.arguments.at("devpath").get_ref<const std::string&>());
+  if (reading == nullptr || reading->pending != effect.id) {
     return;  // of a device that is gone
   }
   Thing thing;

@@ -42,7 +42,7 @@ class ProbePolicy final : public Policy {
   void consider(const Device& device, bool changed, Context& context);
   void partitions_of(const Device& disk, Context& context);
 
-  std::map<std::string, Reading, std::less<>> readings_;
+  DevpathMap<Reading> readings_;
 };
 
 }  // namespace muster::probe

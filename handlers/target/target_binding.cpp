@@ -98,8 +98,8 @@ DiskIdentity identity_of(const World& world, const Device& disk) {
       identity.serial = trimmed(above->attribute("serial"));
     }
   }
-  const auto block = disk.devpath.rfind("/block/");
-  identity.path = disk.devpath.substr(0, block);
+  const auto block = disk.devpath.str().rfind("/block/");
+  identity.path = disk.devpath.str().substr(0, block);
   return identity;
 }
 

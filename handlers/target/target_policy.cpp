@@ -77,7 +77,7 @@ void TargetPolicy::require(const std::string& id, Need need, Context& context) {
   context.publish(std::move(thing));
 }
 
-void TargetPolicy::need_device(const std::string& device, Context& context) {
+bool TargetPolicy::need_device(const std::string& device, Context& context) {
   const World& world = context.world();
   Need need{.what = "target " + device, .state = State::waiting, .why = {}, .needs = {}};
   const auto lv = split_lv_device(device);
@@ -109,6 +109,7 @@ void TargetPolicy::need_device(const std::string& device, Context& context) {
     }
   }
   require("need:" + device, std::move(need), context);
+  return built;
 }
 
 void TargetPolicy::need_drive(const std::string& drive, Context& context) {
@@ -245,6 +246,11 @@ void TargetPolicy::decide(Context& context) {
     return;
   }
   const Plan& plan = world.plan();
+  // Disks that come by the thousand change nothing for what is built of them.
+  if (!new_plan_ && judged_.value == world.things_revision()) {
+    return;
+  }
+  bool only_things = plan.mode == Mode::compare && plan.has_mountlist;
   if (std::exchange(new_plan_, false) && plan.mode != Mode::expert && plan.has_mountlist) {
     for (const auto& module : modules_of(plan)) {
       context.request(module);
@@ -265,7 +271,7 @@ void TargetPolicy::decide(Context& context) {
   } else {
     if (plan.mode == Mode::compare) {
       for (const auto& entry : needed_for_compare(plan.mountlist)) {
-        need_device(entry.device, context);
+        only_things = need_device(entry.device, context) && only_things;
       }
     } else {
       for (const auto& drive : drives(plan.mountlist)) {
@@ -287,6 +293,7 @@ void TargetPolicy::decide(Context& context) {
       it = published_.erase(it);
     }
   }
+  judged_.value = only_things ? world.things_revision() : 0;
 }
 
 }  // namespace muster::target

@@ -25,7 +25,7 @@ class TargetPolicy final : public Policy {
   bool command(const Command& command, Context& context) override;
   void decide(Context& context) override;
 
-  MUSTER_POLICY_STATE(new_plan_, published_, wanted_)
+  MUSTER_POLICY_STATE(new_plan_, published_, wanted_, judged_)
 
  private:
   struct Need {
@@ -35,7 +35,8 @@ class TargetPolicy final : public Policy {
     std::vector<std::string> needs;
   };
 
-  void need_device(const std::string& device, Context& context);
+  // Whether nothing but things tells of it.
+  bool need_device(const std::string& device, Context& context);
   void need_drive(const std::string& drive, Context& context);
   void need_nuke(Context& context);
   void require(const std::string& id, Need need, Context& context);
@@ -43,6 +44,8 @@ class TargetPolicy final : public Policy {
   bool new_plan_ = false;            // not looked at yet
   std::set<std::string> published_;  // requirements of ours that are published
   std::set<std::string> wanted_;     // those of the plan as it is now
+  // The world's things when all was looked at last, if nothing but things counts; else 0.
+  state::Derived<std::uint64_t> judged_;
 };
 
 }  // namespace muster::target

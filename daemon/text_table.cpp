@@ -1,0 +1,152 @@
+#include "daemon/text_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+
+#include "daemon/dense_map.h"
+
+namespace muster {
+
+std::shared_ptr<const NamePool::Names> NamePool::names_of(std::span<const NamedText> texts) {
+  std::uint64_t hash = texts.size();
+  for (const NamedText& text : texts) {
+    hash = hash * 31 + text_hash(text.name);
+  }
+  const auto [begin, end] = lists_.equal_range(hash);
+  const auto known = std::find_if(begin, end, [&](const auto& entry) {
+    return std::equal(
+        texts.begin(), texts.end(), entry.second->begin(), entry.second->end(),
+        [](const NamedText& text, const std::string& name) { return text.name == name; });
+  });
+  if (known != end) {
+    return known->second;
+  }
+  if (lists_.size() >= looked_through_at_) {
+    std::erase_if(lists_, [](const auto& entry) { return entry.second.use_count() == 1; });
+    looked_through_at_ = std::max<std::size_t>(64, lists_.size() * 2);
+  }
+  return lists_.emplace(hash, own_names(texts))->second;
+}
+
+std::shared_ptr<const NamePool::Names> NamePool::own_names(std::span<const NamedText> texts) {
+  auto names = std::make_shared<Names>();
+  names->reserve(texts.size());
+  for (const NamedText& text : texts) {
+    names->emplace_back(text.name);
+  }
+  return names;
+}
+
+TextTable::TextTable(std::span<const NamedText> texts)
+    : TextTable(texts, NamePool::own_names(texts)) {
+}
+
+TextTable::TextTable(std::span<const NamedText> texts,
+                     std::shared_ptr<const NamePool::Names> names) {
+  if (texts.empty()) {
+    return;
+  }
+  const std::size_t bytes = std::accumulate(texts.begin(), texts.end(), std::size_t{0},
+                                            [](std::size_t sum, const NamedText& text) {
+                                              return sum + (text.value ? text.value->size() : 0);
+                                            });
+  if (bytes >= kAbsent) {
+    throw std::length_error("the texts of one device are too long");
+  }
+  names_ = std::move(names);
+  data_ = std::make_unique_for_overwrite<std::uint32_t[]>(
+      texts.size() + (bytes + sizeof(std::uint32_t) - 1) / sizeof(std::uint32_t));
+  char* const values = reinterpret_cast<char*>(data_.get() + texts.size());
+  std::uint32_t end = 0;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto& value = texts[i].value;
+    if (value && !value->empty()) {
+      std::memcpy(values + end, value->data(), value->size());
+      end += static_cast<std::uint32_t>(value->size());
+    }
+    data_[i] = value ? end : end | kAbsent;
+  }
+}
+
+TextTable::TextTable(const TextTable& other) : names_(other.names_) {
+  if (const std::size_t count = size(); count != 0) {
+    const std::size_t words =
+        count +
+        ((other.data_[count - 1] & ~kAbsent) + sizeof(std::uint32_t) - 1) / sizeof(std::uint32_t);
+    data_ = std::make_unique_for_overwrite<std::uint32_t[]>(words);
+    std::copy_n(other.data_.get(), words, data_.get());
+  }
+}
+
+TextTable& TextTable::operator=(TextTable other) noexcept {
+  std::swap(names_, other.names_);
+  std::swap(data_, other.data_);
+  return *this;
+}
+
+void TextTable::share_names(NamePool& pool) {
+  if (names_ != nullptr) {
+    std::vector<NamedText> texts;
+    texts.reserve(size());
+    for (const std::string& name : *names_) {
+      texts.push_back({name, std::nullopt});
+    }
+    names_ = pool.names_of(texts);
+  }
+}
+
+NamedText TextTable::at(std::size_t index) const {
+  NamedText text{(*names_)[index], std::nullopt};
+  if ((data_[index] & kAbsent) == 0) {
+    const std::uint32_t begin = index == 0 ? 0 : data_[index - 1] & ~kAbsent;
+    const char* const values = reinterpret_cast<const char*>(data_.get() + names_->size());
+    text.value = std::string_view(values + begin, data_[index] - begin);
+  }
+  return text;
+}
+
+std::optional<std::string_view> TextTable::find(std::string_view name) const {
+  if (names_ == nullptr) {
+    return std::nullopt;
+  }
+  const auto it = std::lower_bound(names_->begin(), names_->end(), name);
+  if (it == names_->end() || *it != name) {
+    return std::nullopt;
+  }
+  return at(static_cast<std::size_t>(it - names_->begin())).value;
+}
+
+bool TextTable::equals(std::span<const NamedText> texts) const {
+  if (texts.size() != size()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (at(i) != texts[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+TextTable::operator Properties() const {
+  Properties map;
+  for (std::size_t i = 0; i < size(); ++i) {
+    const NamedText text = at(i);
+    map.emplace_hint(map.end(), text.name, text.value.value_or(""));
+  }
+  return map;
+}
+
+TextTable::operator Attributes() const {
+  Attributes map;
+  for (std::size_t i = 0; i < size(); ++i) {
+    const NamedText text = at(i);
+    map.emplace_hint(map.end(), std::string(text.name),
+                     text.value ? std::optional<std::string>(*text.value) : std::nullopt);
+  }
+  return map;
+}
+
+}  // namespace muster

@@ -1,0 +1,86 @@
+#include "daemon/text_table.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace muster {
+namespace {
+
+const Attributes kDisk = {
+    {"device/model", "QEMU HARDDISK"}, {"removable", ""}, {"size", "2048"}, {"wwid", std::nullopt}};
+
+TEST(TextTable, ValuesEmptyValuesAndAbsentOnes) {
+  const TextTable table(named_texts(kDisk));
+  EXPECT_EQ(table.size(), 4U);
+  EXPECT_EQ(table.find("device/model"), "QEMU HARDDISK");
+  EXPECT_EQ(table.find("removable"), "");
+  EXPECT_EQ(table.find("size"), "2048");
+  EXPECT_EQ(table.find("wwid"), std::nullopt);
+  EXPECT_EQ(table.find("nothing"), std::nullopt);
+  EXPECT_EQ(table.find(""), std::nullopt);
+  EXPECT_EQ(Attributes(table), kDisk);
+  EXPECT_EQ(table.at(3), (NamedText{"wwid", std::nullopt}));
+}
+
+TEST(TextTable, EmptyOne) {
+  const TextTable table;
+  EXPECT_EQ(table.size(), 0U);
+  EXPECT_EQ(table.find("a"), std::nullopt);
+  EXPECT_TRUE(table.equals({}));
+  EXPECT_TRUE(Properties(table).empty());
+  const TextTable copy = table;
+  EXPECT_EQ(copy.size(), 0U);
+  EXPECT_EQ(TextTable(named_texts(Properties())).size(), 0U);
+}
+
+TEST(TextTable, ZeroBytesAreText) {
+  const Properties properties = {{"a", std::string("x\0y", 3)}, {"b", std::string(1, '\0')}};
+  EXPECT_EQ(Properties(TextTable(named_texts(properties))), properties);
+}
+
+TEST(TextTable, CopiesAreTheirOwn) {
+  TextTable table(named_texts(kDisk));
+  const TextTable copy = table;
+  table = TextTable(named_texts(Properties{{"a", "1"}}));
+  EXPECT_EQ(Attributes(copy), kDisk);
+  EXPECT_EQ(table.find("a"), "1");
+  const TextTable moved = std::move(table);
+  EXPECT_EQ(moved.find("a"), "1");
+}
+
+TEST(TextTable, EqualOnlyWithTheSameNamesAndValues) {
+  const TextTable table(named_texts(kDisk));
+  EXPECT_TRUE(table.equals(named_texts(kDisk)));
+  for (const auto& [name, value] :
+       Attributes{{"wwid", ""}, {"size", "2049"}, {"size", std::nullopt}, {"more", "1"}}) {
+    Attributes other = kDisk;
+    other[name] = value;
+    EXPECT_FALSE(table.equals(named_texts(other))) << name;
+  }
+  Attributes fewer = kDisk;
+  fewer.erase("wwid");
+  EXPECT_FALSE(table.equals(named_texts(fewer)));
+  fewer["xxid"] = std::nullopt;
+  EXPECT_FALSE(table.equals(named_texts(fewer)));
+}
+
+TEST(NamePool, NamesAreSharedAndNotKeptForNobody) {
+  NamePool pool;
+  const auto names = pool.names_of(named_texts(kDisk));
+  EXPECT_EQ(pool.names_of(named_texts(kDisk)), names);
+  EXPECT_NE(pool.names_of(named_texts(Properties{{"a", ""}})), names);
+  std::weak_ptr<const NamePool::Names> gone = pool.names_of(named_texts(Properties{{"b", ""}}));
+  for (int i = 0; i < 1000; ++i) {
+    static_cast<void>(pool.names_of(named_texts(Properties{{"name" + std::to_string(i), ""}})));
+  }
+  EXPECT_TRUE(gone.expired());
+  EXPECT_EQ(pool.names_of(named_texts(kDisk)), names);
+
+  TextTable table(named_texts(kDisk));
+  table.share_names(pool);
+  EXPECT_EQ(Attributes(table), kDisk);
+}
+
+}  // namespace
+}  // namespace muster

@@ -1,6 +1,7 @@
 #include "daemon/text_table.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
 #include <stdexcept>
@@ -9,7 +10,32 @@
 
 namespace muster {
 
-std::shared_ptr<const NamePool::Names> NamePool::names_of(std::span<const NamedText> texts) {
+Names::Names(std::span<const NamedText> texts) {
+  names_.reserve(texts.size());
+  places_.resize(std::bit_ceil(2 * texts.size() + 1));
+  for (const NamedText& text : texts) {
+    names_.emplace_back(text.name);
+    const auto hash = static_cast<std::uint32_t>(text_hash(text.name));
+    std::size_t at = hash & (places_.size() - 1);
+    while (places_[at].name != 0) {
+      at = (at + 1) & (places_.size() - 1);
+    }
+    places_[at] = {hash, static_cast<std::uint32_t>(names_.size())};
+  }
+}
+
+std::size_t Names::find(std::string_view name) const {
+  const auto hash = static_cast<std::uint32_t>(text_hash(name));
+  for (std::size_t at = hash & (places_.size() - 1); places_[at].name != 0;
+       at = (at + 1) & (places_.size() - 1)) {
+    if (places_[at].hash == hash && names_[places_[at].name - 1] == name) {
+      return places_[at].name - 1;
+    }
+  }
+  return names_.size();
+}
+
+std::shared_ptr<const Names> NamePool::names_of(std::span<const NamedText> texts) {
   std::uint64_t hash = texts.size();
   for (const NamedText& text : texts) {
     hash = hash * 31 + text_hash(text.name);
@@ -27,24 +53,14 @@ std::shared_ptr<const NamePool::Names> NamePool::names_of(std::span<const NamedT
     std::erase_if(lists_, [](const auto& entry) { return entry.second.use_count() == 1; });
     looked_through_at_ = std::max<std::size_t>(64, lists_.size() * 2);
   }
-  return lists_.emplace(hash, own_names(texts))->second;
-}
-
-std::shared_ptr<const NamePool::Names> NamePool::own_names(std::span<const NamedText> texts) {
-  auto names = std::make_shared<Names>();
-  names->reserve(texts.size());
-  for (const NamedText& text : texts) {
-    names->emplace_back(text.name);
-  }
-  return names;
+  return lists_.emplace(hash, std::make_shared<const Names>(texts))->second;
 }
 
 TextTable::TextTable(std::span<const NamedText> texts)
-    : TextTable(texts, NamePool::own_names(texts)) {
+    : TextTable(texts, std::make_shared<const Names>(texts)) {
 }
 
-TextTable::TextTable(std::span<const NamedText> texts,
-                     std::shared_ptr<const NamePool::Names> names) {
+TextTable::TextTable(std::span<const NamedText> texts, std::shared_ptr<const Names> names) {
   if (texts.empty()) {
     return;
   }
@@ -111,11 +127,8 @@ std::optional<std::string_view> TextTable::find(std::string_view name) const {
   if (names_ == nullptr) {
     return std::nullopt;
   }
-  const auto it = std::lower_bound(names_->begin(), names_->end(), name);
-  if (it == names_->end() || *it != name) {
-    return std::nullopt;
-  }
-  return at(static_cast<std::size_t>(it - names_->begin())).value;
+  const std::size_t index = names_->find(name);
+  return index == names_->size() ? std::nullopt : at(index).value;
 }
 
 bool TextTable::equals(std::span<const NamedText> texts) const {

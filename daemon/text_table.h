@@ -24,13 +24,30 @@ struct NamedText {
   bool operator==(const NamedText&) const = default;
 };
 
+// A list of names, in order.
+class Names {
+ public:
+  explicit Names(std::span<const NamedText> texts);
+  [[nodiscard]] std::size_t size() const { return names_.size(); }
+  [[nodiscard]] const std::string& operator[](std::size_t index) const { return names_[index]; }
+  [[nodiscard]] std::vector<std::string>::const_iterator begin() const { return names_.begin(); }
+  [[nodiscard]] std::vector<std::string>::const_iterator end() const { return names_.end(); }
+  // Where a name stands; size() if it is not among them.
+  [[nodiscard]] std::size_t find(std::string_view name) const;
+
+ private:
+  struct Place {
+    std::uint32_t hash = 0;
+    std::uint32_t name = 0;  // its number, from 1; 0: free
+  };
+  std::vector<std::string> names_;
+  std::vector<Place> places_;  // a power of two of them, at most half of them taken
+};
+
 // The lists of names that occur.
 class NamePool {
  public:
-  using Names = std::vector<std::string>;
   [[nodiscard]] std::shared_ptr<const Names> names_of(std::span<const NamedText> texts);
-  // Just these, for one who shares them with nobody.
-  [[nodiscard]] static std::shared_ptr<const Names> own_names(std::span<const NamedText> texts);
 
  private:
   std::unordered_multimap<std::uint64_t, std::shared_ptr<const Names>> lists_;
@@ -61,11 +78,11 @@ class TextTable {
   operator Attributes() const;  // NOLINT(google-explicit-constructor)
 
  private:
-  TextTable(std::span<const NamedText> texts, std::shared_ptr<const NamePool::Names> names);
+  TextTable(std::span<const NamedText> texts, std::shared_ptr<const Names> names);
 
   static constexpr std::uint32_t kAbsent = std::uint32_t{1} << 31;
 
-  std::shared_ptr<const NamePool::Names> names_;
+  std::shared_ptr<const Names> names_;
   // Where each value ends, with kAbsent; then the values.
   std::unique_ptr<std::uint32_t[]> data_;
 };

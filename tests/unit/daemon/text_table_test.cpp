@@ -65,12 +65,30 @@ TEST(TextTable, EqualOnlyWithTheSameNamesAndValues) {
   EXPECT_FALSE(table.equals(named_texts(fewer)));
 }
 
+TEST(Names, EachIsFoundWhereItStands) {
+  Attributes many;
+  for (int i = 0; i < 500; ++i) {
+    many["name" + std::to_string(i)] = "";
+  }
+  const Names names(named_texts(many));
+  ASSERT_EQ(names.size(), many.size());
+  std::size_t at = 0;
+  for (const auto& [name, value] : many) {
+    EXPECT_EQ(names[at], name);
+    EXPECT_EQ(names.find(name), at);
+    ++at;
+  }
+  EXPECT_EQ(names.find("name500"), names.size());
+  EXPECT_EQ(names.find(""), names.size());
+  EXPECT_EQ(Names({}).find("name"), 0U);
+}
+
 TEST(NamePool, NamesAreSharedAndNotKeptForNobody) {
   NamePool pool;
   const auto names = pool.names_of(named_texts(kDisk));
   EXPECT_EQ(pool.names_of(named_texts(kDisk)), names);
   EXPECT_NE(pool.names_of(named_texts(Properties{{"a", ""}})), names);
-  std::weak_ptr<const NamePool::Names> gone = pool.names_of(named_texts(Properties{{"b", ""}}));
+  std::weak_ptr<const Names> gone = pool.names_of(named_texts(Properties{{"b", ""}}));
   for (int i = 0; i < 1000; ++i) {
     static_cast<void>(pool.names_of(named_texts(Properties{{"name" + std::to_string(i), ""}})));
   }

@@ -28,7 +28,7 @@ CASES.append(stack_case("disk_hangs", "a bystander disk hangs on reads: the rest
                                Disk("x2", "unused", on="virtio", late=True, slow=True)],
                         words="compare_mode vmtest.hidden=^/dev/vd",
                         steps=[close_throttle, quiet(1500), late_is_said, lambda stage: stage.plug("a1"),
-                               lambda stage: stage.plug("b1")], wall_limit=360))
+                               lambda stage: stage.plug("b1")]))
 
 
 def member_hangs(stage):
@@ -50,4 +50,4 @@ CASES.append(stack_case("member_hangs", "a needed disk crawls, the rest goes on;
                         disks=slow_stack(),
                         steps=[lambda stage: stage.hardware.throttle("p0", CRAWL),
                                lambda stage: stage.plug("p0"), member_hangs, late_is_said,
-                               lambda stage: stage.hardware.throttle("p0", FREE)], wall_limit=360))
+                               lambda stage: stage.hardware.throttle("p0", FREE)]))

@@ -35,8 +35,8 @@ class Case:
     image: str = "muster"                               # or a function that makes an initrd of its own
     image_options: tuple = initrd.LEAN
     memory: int = 512
-    launch_seconds: int = 150                           # wall-clock patience for the launch
-    wall_limit: int = 300
+    launch_seconds: int = 300                           # wall-clock patience for the launch
+    wall_limit: int = 600
 
 
 class Stage:
@@ -84,9 +84,9 @@ class Stage:
 
     def wait_status(self, condition, guest_seconds, what):
         """Ask until condition(status) holds; the last status is in the message if it never does."""
-        end = self.vm.now_ns() + int(guest_seconds * 1e9)
         status = {}
-        while self.vm.now_ns() < end:
+        # Asked so often, however long that takes a busy host.
+        for _ in range(int(guest_seconds * 5)):
             code, text = self.vm.run("muster status --json")
             if code == 0:
                 try:

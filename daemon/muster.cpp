@@ -2,15 +2,22 @@
 //
 // Exit status: 0 done, 1 refused or misspelt (the reason is on standard error), 2 musterd does not
 // run, 3 the time was up.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -32,6 +39,8 @@ constexpr int kRefused = 1;
 constexpr int kNotRunning = 2;
 constexpr int kTimeUp = 3;
 constexpr std::int64_t kPingMs = 2000;
+constexpr int kEndMs = 5000;  // for saving the rest, once the end is asked for
+constexpr std::size_t kMostSaid = PIPE_BUF;
 
 constexpr const char* kExamples = R"(Examples:
   muster status             what is there, and what is waited for
@@ -109,31 +118,94 @@ std::string journal_of(const std::string& socket) {
   return path;
 }
 
-int record(RecordSettings settings, bool follow) {
-  Fd stop;
-  if (follow) {
-    sigset_t ends;
-    ::sigemptyset(&ends);
-    ::sigaddset(&ends, SIGINT);
-    ::sigaddset(&ends, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &ends, nullptr);
-    stop.reset(::signalfd(-1, &ends, SFD_CLOEXEC));
-    if (!stop) {
-      return complain("no signals can be waited for", kRefused);
-    }
-    settings.follow_until = &stop;
-  }
+// What record_journal() says, over a pipe.
+void save(const RecordSettings& settings, const Fd& answer) {
   const auto recorded = record_journal(settings);
-  if (!recorded) {
-    return complain(recorded.error().text, kRefused);
+  const auto line = to_line(recorded ? Json{{"bytes", recorded->bytes},
+                                            {"files", recorded->files},
+                                            {"in_memory", recorded->in_memory}}
+                                     : Json{{"error", recorded.error().text}});
+  static_cast<void>(::write(answer.get(), line.data(), line.size()));
+}
+
+int show_saved(const std::string& output, const Fd& from) {
+  std::string line(kMostSaid, '\0');
+  line.resize(
+      static_cast<std::size_t>(std::max<ssize_t>(::read(from.get(), line.data(), line.size()), 0)));
+  const auto saved = object_from_line(line);
+  if (!saved) {
+    return complain(fmt::format("{}: not all was saved", output), kRefused);
   }
-  fmt::print("{}: {} bytes of {} journal file{}\n", settings.output, recorded->bytes,
-             recorded->files, recorded->files == 1 ? "" : "s");
-  if (recorded->in_memory) {
-    fmt::print(stderr, "muster: {} lies in memory: it is gone when this machine is\n",
-               settings.output);
+  if (saved->contains("error")) {
+    return complain(saved->value("error", std::string()), kRefused);
+  }
+  const auto files = saved->value("files", std::size_t{0});
+  fmt::print("{}: {} bytes of {} journal file{}\n", output, saved->value("bytes", std::uint64_t{0}),
+             files, files == 1 ? "" : "s");
+  if (saved->value("in_memory", false)) {
+    fmt::print(stderr, "muster: {} lies in memory: it is gone when this machine is\n", output);
   }
   return std::fflush(stdout) == 0 ? EXIT_SUCCESS : kRefused;
+}
+
+// A write to a server or a disk that does not answer returns when that does, and until then not
+// even SIGKILL gets through. So a process of its own writes, and this one listens to Ctrl-C.
+int record(RecordSettings settings, bool follow) {
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGINT);
+  ::sigaddset(&ends, SIGTERM);
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, &ends, &before);
+  const Fd signals(::signalfd(-1, &ends, SFD_CLOEXEC));
+  std::array<int, 2> pipe{-1, -1};
+  const pid_t self = ::getpid();
+  const bool ready = signals && ::pipe2(pipe.data(), O_CLOEXEC) == 0;
+  const Fd from(pipe[0]);
+  Fd to(pipe[1]);
+  const pid_t writer = ready ? ::fork() : -1;
+  if (writer < 0) {
+    return complain(fmt::format("cannot start to save: {}", std::strerror(errno)), kRefused);
+  }
+  if (writer == 0) {
+    // However the other ends: what is there by then is saved, and nothing goes on unseen or has a
+    // hold on a terminal.
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      ::dup2(null.get(), standard);
+    }
+    if (follow) {
+      settings.follow_until = &signals;
+    } else {
+      ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    }
+    if (::getppid() == self) {
+      save(settings, to);
+    }
+    ::_exit(EXIT_SUCCESS);
+  }
+  to.reset();
+  bool ending = false;
+  for (;;) {
+    std::array<pollfd, 2> fds = {{{from.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}}};
+    const int count = ::poll(fds.data(), fds.size(), ending ? kEndMs : -1);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count > 0 && fds[0].revents != 0) {
+      return show_saved(settings.output, from);
+    }
+    if (count <= 0 || ending) {
+      ::kill(writer, SIGKILL);
+      return complain(fmt::format("{}: does not answer; not all was saved", settings.output),
+                      kRefused);
+    }
+    signalfd_siginfo info{};
+    static_cast<void>(::read(signals.get(), &info, sizeof info));
+    ending = true;
+    ::kill(writer, SIGTERM);
+  }
 }
 
 void show_text(const Json& answer) {

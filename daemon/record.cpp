@@ -158,10 +158,24 @@ class Copy {
   void next_file() { rest_.clear(); }
 
   [[nodiscard]] Result<void> sync() {
-    return ::fdatasync(output_.get()) == 0 ? Result<void>() : fail_errno(path_, errno);
+    if (::fdatasync(output_.get()) != 0) {
+      // What did not get there is forgotten, wherever in the file it was: the same call again
+      // succeeds.
+      const int error = errno;
+      return end_at(synced_, error);
+    }
+    synced_ = bytes_;
+    return {};
   }
 
  private:
+  [[nodiscard]] tl::unexpected<Error> end_at(std::uint64_t size, int error) {
+    bytes_ = size;
+    static_cast<void>(::ftruncate(output_.get(), static_cast<off_t>(bytes_)));
+    auto failed = fail_errno(path_, error);
+    failed.value().text += fmt::format(" ({} bytes were saved)", bytes_);
+    return failed;
+  }
   [[nodiscard]] Result<void> write(std::size_t size) {
     std::size_t done = 0;
     while (done < size) {
@@ -174,11 +188,10 @@ class Copy {
         // Whole lines only, and what is there is to stay.
         const auto last = done == 0 ? std::string::npos : rest_.rfind('\n', done - 1);
         bytes_ += last == std::string::npos ? 0 : last + 1;
-        static_cast<void>(::ftruncate(output_.get(), static_cast<off_t>(bytes_)));
-        static_cast<void>(::fdatasync(output_.get()));
-        auto failed = fail_errno(path_, error);
-        failed.value().text += fmt::format(" ({} bytes were saved)", bytes_);
-        return failed;
+        return ::ftruncate(output_.get(), static_cast<off_t>(bytes_)) == 0 &&
+                       ::fdatasync(output_.get()) == 0
+                   ? end_at(bytes_, error)
+                   : end_at(synced_, error);
       }
       done += static_cast<std::size_t>(written);
     }
@@ -190,7 +203,8 @@ class Copy {
   Fd output_;
   std::string path_;
   std::string rest_;
-  std::uint64_t bytes_ = 0;
+  std::uint64_t bytes_ = 0;   // whole lines written
+  std::uint64_t synced_ = 0;  // of them are on the medium
 };
 
 bool lies_in_memory(const std::string& path) {

@@ -21,6 +21,7 @@ PROGRAMS = {
     "genisoimage": "genisoimage",
     "sfdisk": "fdisk",
     "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
     "busybox": "busybox-static",

@@ -122,6 +122,34 @@ TEST(RecordingTest, IsWrittenAsItWasRead) {
   EXPECT_EQ(to_text(recording->segments.front()), text.str());
 }
 
+// A power cut ends it anywhere, also between an event and what came of it.
+TEST(ReplayTest, WhatIsCutOffDoesNotDiffer) {
+  std::ifstream log(log_path("order_1"), std::ios::binary);
+  std::string text;
+  std::size_t effects = 0;
+  for (std::string line; std::getline(log, line);) {
+    if (line.find("\"effect\":") != std::string::npos && ++effects % 16 == 0) {
+      const File file(text + line.substr(0, line.size() / 2));
+      const auto recording = read_recording(file.path());
+      ASSERT_TRUE(recording) << recording.error().text;
+      const auto replayed = replay(*recording);
+      ASSERT_TRUE(replayed) << replayed.error().text;
+      EXPECT_FALSE(replayed->difference) << difference_text(*recording, *replayed->difference);
+    }
+    text += line + "\n";
+  }
+  ASSERT_GT(effects, 100U);
+  // A whole effect that is not as it was is one nevertheless.
+  const File file(text + "{");
+  auto recording = read_recording(file.path());
+  ASSERT_TRUE(recording) << recording.error().text;
+  ASSERT_FALSE(recording->segments.front().steps.back().effects.empty());
+  recording->segments.front().steps.back().effects.back().id += 1;
+  const auto replayed = replay(*recording);
+  ASSERT_TRUE(replayed);
+  EXPECT_TRUE(replayed->difference);
+}
+
 TEST(ReplayTest, ShowsTheFirstDifferenceAndWhatLedThere) {
   auto recording = read_recording(log_path("order_1"));
   ASSERT_TRUE(recording) << recording.error().text;

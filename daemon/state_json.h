@@ -242,7 +242,8 @@ void restore_value(const Json& json, T& value) {
       }
     });
     if (known != json.size()) {
-      for (const auto& [key, ignored] : json.items()) {
+      for (auto it = json.begin(); it != json.end(); ++it) {
+        const std::string& key = it.key();
         bool found = false;
         for_each_field(value, [&](std::string_view name, auto&) { found = found || name == key; });
         if (!found) {

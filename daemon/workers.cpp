@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,12 +12,14 @@
 #include <csignal>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "daemon/boottime.h"
 #include "daemon/child_process.h"
@@ -38,13 +41,23 @@ Json tools_of(const ChildLog& log) {
 }
 
 constexpr std::size_t kUrgencies = 3;
-// Beside the loop, muster-init and mondorestore, which have 0.
-constexpr std::array<int, kUrgencies> kNice{0, 10, 15};
+// Beside the loop, muster-init and mondorestore, which have 0. No more than this: a thread that
+// turns to something urgent pays for what it ran before at a low priority.
+constexpr std::array<int, kUrgencies> kNice{0, 5, 10};
 
-// Of the calling thread. Without the right to it all run alike.
-void set_nice(Urgency urgency) {
-  static_cast<void>(::setpriority(PRIO_PROCESS, 0, kNice.at(static_cast<std::size_t>(urgency))));
+// Without the right to it all run alike.
+void set_nice(pid_t thread, Urgency urgency) {
+  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(thread),
+                                  kNice.at(static_cast<std::size_t>(urgency))));
 }
+
+// So long one that cannot wait keeps a CPU from those that can, and so long after its end, in which
+// what it was for is asked for. Much of a module's insertion runs in the kernel, which does
+// not let go of the CPU: there no priority helps.
+constexpr auto kBusy = std::chrono::milliseconds(200);
+constexpr auto kLinger = std::chrono::milliseconds(50);
+// But nothing waits longer than this for a CPU.
+constexpr auto kLongestWait = std::chrono::seconds(2);
 
 EffectDone call(Executor* executor, const Effect& effect) {
   EffectDone done{.id = effect.id,
@@ -85,11 +98,15 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
   struct Task {
     Effect effect;
     Urgency urgency = Urgency::now;
+    Clock::time_point ready;
   };
   // One inside its executor.
   struct Run {
-    EffectId id = 0;
-    Urgency urgency = Urgency::now;
+    const Effect* effect = nullptr;
+    pid_t thread = 0;
+    Urgency urgency = Urgency::now;  // when it began
+    Urgency nice = Urgency::now;     // more urgent than that, if somebody else needs it since
+    Clock::time_point began;
     Clock::time_point due;
     bool has_deadline = false;
     bool late = false;
@@ -109,6 +126,10 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
   std::size_t patient = 0;       // runs in time that are not urgent ...
   std::size_t most_patient = 1;  // ... of which there are no more than these
   std::size_t stuck = 0;
+  std::size_t cpus = 1;
+  // The last ones that could not wait, as many as there are CPUs. At the start it is as if they had
+  // ended just now: what is urgent has not been seen yet.
+  std::deque<Clock::time_point> ended;
   bool stopping = false;
 
   std::mutex deliver_mutex;
@@ -147,59 +168,169 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     add_thread([](State& state, std::uint64_t number) { state.work_on(number); }, "worker");
   }
 
-  // With the mutex held: the queue whose turn it is.
-  [[nodiscard]] std::deque<Task>* next() {
-    for (std::size_t urgency = 0; urgency < kUrgencies; ++urgency) {
-      if (!ready.at(urgency).empty() && (urgency == 0 || patient < most_patient)) {
-        return &ready.at(urgency);
+  // With the mutex held: until when what cannot wait has the CPUs to itself.
+  [[nodiscard]] Clock::time_point busy_until() const {
+    std::vector<Clock::time_point> taken;
+    for (const auto& [number, run] : runs) {
+      if (run.urgency != Urgency::whenever) {
+        taken.push_back(run.began + kBusy);
       }
     }
-    return nullptr;
+    for (const auto& end : ended) {
+      taken.push_back(end + kLinger);
+    }
+    if (taken.size() < cpus) {
+      return {};
+    }
+    const auto nth = taken.begin() + static_cast<std::ptrdiff_t>(cpus - 1);
+    std::nth_element(taken.begin(), nth, taken.end(), std::greater<>());
+    return *nth;
+  }
+
+  // With the mutex held: the queue whose turn it is. Nothing, with a time: then it is looked again.
+  [[nodiscard]] std::deque<Task>* next(Clock::time_point& again) {
+    again = Clock::time_point::max();
+    if (!ready[0].empty()) {
+      return ready.data();
+    }
+    if (patient >= most_patient) {
+      return nullptr;
+    }
+    if (!ready[1].empty()) {
+      return &ready[1];
+    }
+    if (ready[2].empty()) {
+      return nullptr;
+    }
+    const auto until = std::min(busy_until(), ready[2].front().ready + kLongestWait);
+    if (until > Clock::now()) {
+      again = until;
+      return nullptr;
+    }
+    return &ready[2];
+  }
+
+  // With the mutex held: what the outcome of one says of the urgency of others. One that runs
+  // already gets the priority, one that waits its place.
+  void reconsider() {
+    for (std::size_t urgency = 1; urgency < kUrgencies; ++urgency) {
+      auto& queue = ready.at(urgency);
+      for (auto task = queue.begin(); task != queue.end();) {
+        task->urgency = std::min(task->urgency, urgency_of(task->effect));
+        const auto now = static_cast<std::size_t>(task->urgency);
+        if (now < urgency) {
+          ready.at(now).push_back(std::move(*task));
+          task = queue.erase(task);
+          work.notify_one();
+        } else {
+          ++task;
+        }
+      }
+    }
+    for (auto& [number, run] : runs) {
+      if (run.nice != Urgency::now) {
+        hurry(run, urgency_of(*run.effect));
+      }
+    }
+  }
+
+  [[nodiscard]] Urgency urgency_of(const Effect& effect) const {
+    const auto executor = executors.find(effect.handler);
+    return executor == executors.end() ? Urgency::now : executor->second->urgency(effect);
+  }
+
+  // Who waits for a lane is held up by whoever has it: that is as urgent, then.
+  void hurry_lane(const std::string& lane, Urgency urgency) {
+    for (std::size_t is = static_cast<std::size_t>(urgency) + 1; is < kUrgencies; ++is) {
+      auto& queue = ready.at(is);
+      const auto task = std::find_if(queue.begin(), queue.end(),
+                                     [&](const Task& each) { return each.effect.lane == lane; });
+      if (task != queue.end()) {
+        Task hurried = std::move(*task);
+        queue.erase(task);
+        hurried.urgency = urgency;
+        make_ready(std::move(hurried));
+        return;
+      }
+    }
+  }
+
+  static void hurry(Run& run, Urgency urgency) {
+    if (urgency < run.nice) {
+      run.nice = urgency;
+      set_nice(run.thread, urgency);
+    }
   }
 
   void make_ready(Task task) {
+    task.ready = Clock::now();
     ready.at(static_cast<std::size_t>(task.urgency)).push_back(std::move(task));
     work.notify_one();
   }
 
   void work_on(std::uint64_t number) {
+    const pid_t thread = ::gettid();
     Urgency nice = Urgency::now;
     std::unique_lock lock(mutex);
     for (;;) {
-      work.wait(lock, [this] { return stopping || next() != nullptr; });
+      Clock::time_point again;
+      auto* queue = next(again);
       if (stopping) {
         return;
       }
-      auto& queue = *next();
-      const Task task = std::move(queue.front());
-      queue.pop_front();
+      if (queue == nullptr) {
+        if (again == Clock::time_point::max()) {
+          work.wait(lock);
+        } else {
+          work.wait_until(lock, again);
+        }
+        continue;
+      }
+      const Task task = std::move(queue->front());
+      queue->pop_front();
+      if (!ready[2].empty()) {
+        work.notify_one();  // somebody else has to see when its time comes
+      }
       const Effect& effect = task.effect;
       if (task.urgency != Urgency::now) {
         ++patient;
       }
-      Run run{.id = effect.id,
+      // Whoever has a lane may hold up others any time.
+      const Urgency priority = effect.lane.empty() ? task.urgency : Urgency::now;
+      Run run{.effect = &effect,
+              .thread = thread,
               .urgency = task.urgency,
+              .nice = priority,
+              .began = Clock::now(),
               .due = {},
               .has_deadline = effect.deadline_ms > 0,
               .late = false};
       if (run.has_deadline) {
-        run.due = Clock::now() + std::chrono::milliseconds(effect.deadline_ms);
+        run.due = run.began + std::chrono::milliseconds(effect.deadline_ms);
         deadlines.notify_one();
+      }
+      if (std::exchange(nice, priority) != priority) {
+        set_nice(thread, priority);
       }
       runs.emplace(number, run);
       const auto executor = executors.find(effect.handler);
       lock.unlock();
-      if (std::exchange(nice, task.urgency) != task.urgency) {
-        set_nice(task.urgency);
-      }
       send(call(executor == executors.end() ? nullptr : executor->second.get(), effect));
       lock.lock();
+      nice = runs.at(number).nice;
       const bool replaced = runs.at(number).late;
       if (!replaced) {
         in_time_no_more(task.urgency);
       }
+      if (task.urgency != Urgency::whenever) {
+        ended.push_back(Clock::now());
+        if (ended.size() > cpus) {
+          ended.pop_front();
+        }
+      }
       runs.erase(number);
       leave_lane(effect.lane);
+      reconsider();
       if (replaced) {
         --stuck;
         return;
@@ -218,12 +349,16 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
       return;
     }
     const auto lane = lanes.find(name);
-    if (lane->second.empty()) {
+    auto& tasks = lane->second;
+    if (tasks.empty()) {
       lanes.erase(lane);
       return;
     }
-    make_ready(std::move(lane->second.front()));
-    lane->second.pop_front();
+    const auto next =
+        std::min_element(tasks.begin(), tasks.end(),
+                         [](const Task& a, const Task& b) { return a.urgency < b.urgency; });
+    make_ready(std::move(*next));
+    tasks.erase(next);
     --waiting_in_lanes;
   }
 
@@ -242,7 +377,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
           run.late = true;
           in_time_no_more(run.urgency);
           ++stuck;
-          late.push_back(run.id);
+          late.push_back(run.effect->id);
           add_worker();
         } else {
           next = std::min(next, run.due);
@@ -266,7 +401,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
 };
 
 Workers::Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver,
-                 std::size_t threads)
+                 std::size_t threads, std::size_t cpus)
     : state_(std::make_shared<State>()) {
   const std::lock_guard lock(state_->mutex);
   state_->deliver = std::move(deliver);
@@ -274,6 +409,8 @@ Workers::Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliv
     std::string name(executor->name());
     state_->executors.insert_or_assign(std::move(name), std::move(executor));
   }
+  state_->cpus = std::max<std::size_t>(cpus, 1);
+  state_->ended.assign(state_->cpus, Clock::now());
   state_->most_patient = threads > kKept ? threads - kKept : 1;
   state_->add_thread([](State& state, std::uint64_t) { state.watch(); }, "deadlines");
   for (std::size_t i = 0; i < threads; ++i) {
@@ -295,14 +432,13 @@ Workers::~Workers() {
 
 void Workers::run(Effect effect) {
   const std::lock_guard lock(state_->mutex);
-  State::Task task{.effect = std::move(effect)};
-  if (const auto executor = state_->executors.find(task.effect.handler);
-      executor != state_->executors.end()) {
-    task.urgency = executor->second->urgency(task.effect);
-  }
+  State::Task task;
+  task.effect = std::move(effect);
+  task.urgency = state_->urgency_of(task.effect);
   if (!task.effect.lane.empty()) {
     const auto [lane, is_free] = state_->lanes.try_emplace(task.effect.lane);
     if (!is_free) {
+      state_->hurry_lane(task.effect.lane, task.urgency);
       lane->second.push_back(std::move(task));
       ++state_->waiting_in_lanes;
       return;

@@ -7,13 +7,17 @@
 //
 // Effects of one urgency start in the order in which they were given, more urgent ones before them
 // and, where they compete for the CPU, at a higher priority; some threads are kept for what is
-// urgent. Those of one lane run one after the other: a late one holds its lane until it returns,
-// since what shares a lane must never run side by side.
+// urgent. What can wait (Urgency::whenever) does not begin while others keep every CPU busy, for as
+// long as one of those reasonably does. How urgent one is may change with the outcome of
+// another; that is asked each time. Those of one lane run one after the other, the more urgent ones
+// first: a late one holds its lane until it returns, since what shares a lane must never run side
+// by side.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "daemon/event.h"
@@ -30,7 +34,7 @@ class Workers {
   // returned.
   using Deliver = std::function<void(Event)>;
   Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver,
-          std::size_t threads = kThreads);
+          std::size_t threads = kThreads, std::size_t cpus = std::thread::hardware_concurrency());
   // Does not wait for executors: threads that are inside one are left behind, and keep what they
   // use alive.
   ~Workers();

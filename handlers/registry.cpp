@@ -37,6 +37,9 @@ class Grounded final : public Executor {
   explicit Grounded(std::shared_ptr<const Ground> ground, Arguments&&... arguments)
       : ground_(std::move(ground)), inner_(std::forward<Arguments>(arguments)...) {}
   [[nodiscard]] std::string_view name() const override { return inner_.name(); }
+  [[nodiscard]] Urgency urgency(const Effect& effect) const override {
+    return inner_.urgency(effect);
+  }
   [[nodiscard]] Result<Json> run(const Effect& effect) override { return inner_.run(effect); }
 
  private:

@@ -18,8 +18,10 @@
 #include <set>
 
 #include "handlers/arguments.h"
+#include "handlers/block_device.h"
 #include "handlers/bytes.h"
-#include "handlers/driver/module_order.h"
+#include "handlers/driver/alias_urgency.h"
+#include "handlers/driver/module_info.h"
 #include "handlers/driver/module_tree.h"
 #include "handlers/tool.h"
 
@@ -66,27 +68,19 @@ KmodPtr<kmod_ctx> make_context(const std::string& tree,
 }
 
 // Whether it is a driver that the kernel binds to devices by itself. Of a compressed file it is not
-// known without decompressing it: then it counts as one.
-bool binds_devices(const std::string& host_path) {
-  const KmodPtr<kmod_ctx> context = make_context("/", {});
-  kmod_module* raw = nullptr;
-  if (!host_path.ends_with(".ko") || !context ||
-      ::kmod_module_new_from_path(context.get(), host_path.c_str(), &raw) < 0) {
+// known without decompressing it: then it counts as one. What is no driver and names CPUs is what
+// runs faster on them.
+bool binds_devices(const Fd& file, const std::string& path) {
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0 || status.st_size <= 0) {
     return true;
   }
-  const KmodPtr<kmod_module> module(raw);
-  kmod_list* info = nullptr;
-  if (::kmod_module_get_info(module.get(), &info) < 0) {
-    return true;
-  }
-  bool binds = false;
-  kmod_list* entry = nullptr;
-  kmod_list_foreach(entry, info) {
-    binds = binds || (text_of(::kmod_module_info_get_key(entry)) == "alias" &&
-                      is_device_alias(text_of(::kmod_module_info_get_value(entry))));
-  }
-  ::kmod_module_info_free_list(info);
-  return binds;
+  const auto aliases =
+      module_info(device_reader(file, static_cast<std::uint64_t>(status.st_size)), "alias");
+  const bool driver = path.find("/drivers/") != std::string::npos;
+  return !aliases || std::any_of(aliases->begin(), aliases->end(), [&](const std::string& alias) {
+    return is_device_alias(alias) && (driver || !alias.starts_with("cpu:"));
+  });
 }
 
 void replace_all(std::string& text, std::string_view what, std::string_view with) {
@@ -247,6 +241,10 @@ class DriverExecutor::Kmod final : private ModuleKnowledge {
     others_.clear();
     for (std::size_t i = 1; i < settings_.module_dirs.size(); ++i) {
       const std::string& dir = settings_.module_dirs[i];
+      if (const Identity as_of = identity(dir); is_of_libkmod(as_of)) {
+        others_.push_back({dir, as_of, {}});
+        continue;
+      }
       const auto text = [&](const char* file) {
         return root_.read_file(dir + "/" + file, kMaxIndex).value_or(std::string{});
       };
@@ -291,7 +289,7 @@ class DriverExecutor::Kmod final : private ModuleKnowledge {
   }
 
  private:
-  using Identity = std::array<std::int64_t, 4>;
+  using Identity = std::array<std::int64_t, 5>;
   struct Other {
     std::string dir;
     Identity as_of;
@@ -315,8 +313,19 @@ class DriverExecutor::Kmod final : private ModuleKnowledge {
     if (!file || ::fstat(file->get(), &status) != 0) {
       return {};
     }
-    return {static_cast<std::int64_t>(status.st_ino), status.st_size, status.st_mtim.tv_sec,
-            status.st_mtim.tv_nsec};
+    return {static_cast<std::int64_t>(status.st_dev), static_cast<std::int64_t>(status.st_ino),
+            status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+  }
+
+  // As long as no medium brings a tree, the second name is a link to the first: reading its texts
+  // and asking them for what the indexes do not have finds nothing else.
+  bool is_of_libkmod(const Identity& other) const {
+    if (settings_.module_dirs.empty() || other == Identity{}) {
+      return false;
+    }
+    const std::string& first = settings_.module_dirs.front();
+    return other == identity(first) && root_.exists(first + "/modules.dep.bin") &&
+           root_.exists(first + "/modules.alias.bin");
   }
 
   std::vector<std::string> look_up_tops(const std::string& alias) {
@@ -449,11 +458,24 @@ DriverExecutor::DriverExecutor(const Root& root, DriverSettings settings)
 DriverExecutor::~DriverExecutor() = default;
 
 Urgency DriverExecutor::urgency(const Effect& effect) const {
-  const auto path = effect.arguments.find("path");
-  const bool file_system =
-      path != effect.arguments.end() && path->is_string() &&
-      path->get_ref<const std::string&>().find("/kernel/fs/") != std::string::npos;
-  return file_system || effect.verb == "reload" ? Urgency::soon : Urgency::now;
+  if (effect.verb == "resolve") {
+    return urgency_of_alias(effect.subject);
+  }
+  if (effect.verb != "insert" && effect.verb != "install") {
+    return Urgency::whenever;
+  }
+  const std::lock_guard lock(mutex_);
+  const auto known = urgencies_.find(effect.subject);
+  return known == urgencies_.end() ? Urgency::now : known->second;
+}
+
+void DriverExecutor::note_urgency(const std::string& alias, const ModuleOrder& order) {
+  const Urgency urgency = urgency_of_alias(alias);
+  const std::lock_guard lock(mutex_);
+  for (const OrderedModule& module : order.modules) {
+    const auto [known, is_new] = urgencies_.try_emplace(module.facts.name, urgency);
+    known->second = std::min(known->second, urgency);
+  }
 }
 
 Result<Json> DriverExecutor::run(const Effect& effect) {
@@ -490,6 +512,7 @@ Result<Json> DriverExecutor::resolve(const Effect& effect) {
     return tl::unexpected(status.error());
   }
   const ModuleOrder order = kmod_->resolve(alias);
+  note_urgency(alias, order);
   Json modules = Json::array();
   for (const OrderedModule& module : order.modules) {
     Json json{{"name", module.facts.name}, {"options", module.facts.options},
@@ -519,16 +542,16 @@ Result<Json> DriverExecutor::insert(const Effect& effect) {
     return tl::unexpected(status.error());
   }
   const auto start = std::chrono::steady_clock::now();
+  const auto file = root_.open_at(path, O_RDONLY | O_NOCTTY);
+  if (!file) {
+    return tl::unexpected(file.error());
+  }
   // The kernel ends an insertion by waiting for every asynchronous probe in the machine, such as
   // half a second for the ports of an AHCI controller, and what needs the module waits with it. A
   // module that asks for asynchronous probes of its own is spared that (do_init_module() in
   // kernel/module). Those that bind no device have none: nothing else changes for them.
-  if (!binds_devices(root_.host_path(path))) {
+  if (!binds_devices(*file, path)) {
     options += options.empty() ? "async_probe=1" : " async_probe=1";
-  }
-  const auto file = root_.open_at(path, O_RDONLY | O_NOCTTY);
-  if (!file) {
-    return tl::unexpected(file.error());
   }
   const bool compressed = !path.ends_with(".ko");
   int error = ::syscall(SYS_finit_module, file->get(), options.c_str(),

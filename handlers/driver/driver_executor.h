@@ -5,11 +5,15 @@
 // module_tree.h for the others.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "daemon/root.h"
+#include "handlers/driver/module_order.h"
 #include "handlers/handler.h"
 
 namespace muster::driver {
@@ -31,8 +35,8 @@ class DriverExecutor : public Executor {
   ~DriverExecutor() override;
 
   [[nodiscard]] std::string_view name() const override { return "driver"; }
-  // Buses and controllers before file systems, which nothing needs before a disk is there, and
-  // before another look at the module trees, for devices that had no driver so far.
+  // Of a module, that of the most urgent alias that it was resolved for (alias_urgency.h). Another
+  // look at the module trees, for devices that had no driver so far, can wait.
   [[nodiscard]] Urgency urgency(const Effect& effect) const override;
 
   // resolve {"alias"} -> {"modules": [{"name", "path", "options", "needs", "wants", "soft",
@@ -53,9 +57,13 @@ class DriverExecutor : public Executor {
   Result<Json> insert(const Effect& effect);
   Result<Json> install(const Effect& effect);
 
+  void note_urgency(const std::string& alias, const ModuleOrder& order);
+
   const Root& root_;
   DriverSettings settings_;
   std::unique_ptr<Kmod> kmod_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Urgency, std::less<>> urgencies_;  // by module, the most urgent
 };
 
 }  // namespace muster::driver

@@ -25,6 +25,7 @@ struct Gate {
   std::vector<std::string> started;
   std::set<std::string> open;
   bool all_open = false;
+  std::set<std::string> hurried;
 
   void pass(const std::string& subject) {
     std::unique_lock lock(mutex);
@@ -36,6 +37,14 @@ struct Gate {
     const std::lock_guard lock(mutex);
     open.insert(subject);
     changed.notify_all();
+  }
+  void hurry(const std::string& subject) {
+    const std::lock_guard lock(mutex);
+    hurried.insert(subject);
+  }
+  bool is_hurried(const std::string& subject) {
+    const std::lock_guard lock(mutex);
+    return hurried.contains(subject);
   }
   void let_all() {
     const std::lock_guard lock(mutex);
@@ -54,7 +63,8 @@ class GateExecutor final : public Executor {
   explicit GateExecutor(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
   [[nodiscard]] std::string_view name() const override { return "gate"; }
   [[nodiscard]] Urgency urgency(const Effect& effect) const override {
-    return effect.subject.starts_with("soon")       ? Urgency::soon
+    return gate_->is_hurried(effect.subject)        ? Urgency::now
+           : effect.subject.starts_with("soon")     ? Urgency::soon
            : effect.subject.starts_with("whenever") ? Urgency::whenever
                                                     : Urgency::now;
   }
@@ -81,7 +91,7 @@ class WorkersTest : public ::testing::Test {
  protected:
   ~WorkersTest() override { gate_->let_all(); }
 
-  void start(std::size_t threads) {
+  void start(std::size_t threads, std::size_t cpus = 1) {
     std::vector<std::unique_ptr<Executor>> executors;
     executors.push_back(std::make_unique<GateExecutor>(gate_));
     workers_.emplace(
@@ -96,7 +106,7 @@ class WorkersTest : public ::testing::Test {
           }
           arrived_.notify_all();
         },
-        threads);
+        threads, cpus);
   }
   void run(EffectId id, std::string subject, std::string lane = {}, std::int64_t deadline_ms = 0,
            std::string verb = "pass", std::string handler = "gate") {
@@ -200,6 +210,75 @@ TEST_F(WorkersTest, WhatIsUrgentOvertakes) {
   gate_->let_all();
   wait(5);
   EXPECT_THAT(gate_->wait_started(5), ElementsAre("first", "now", "soon 1", "soon 2", "whenever"));
+}
+
+TEST_F(WorkersTest, WhatIsUrgentOvertakesInALaneToo) {
+  start(4);
+  run(1, "first", "lane");
+  gate_->wait_started(1);
+  run(2, "whenever", "lane");
+  run(3, "soon 1", "lane");
+  run(4, "soon 2", "lane");
+  run(5, "now", "lane");
+  gate_->let_all();
+  wait(5);
+  EXPECT_THAT(gate_->wait_started(5), ElementsAre("first", "now", "soon 1", "soon 2", "whenever"));
+}
+
+TEST_F(WorkersTest, WhatTurnsOutToBeUrgentOvertakesWhatItStoodBehind) {
+  start(1);
+  run(1, "first");
+  gate_->wait_started(1);
+  run(2, "soon 1");
+  run(3, "whenever");
+  gate_->hurry("whenever");
+  gate_->let_all();
+  wait(3);
+  EXPECT_THAT(gate_->wait_started(3), ElementsAre("first", "whenever", "soon 1"));
+}
+
+TEST_F(WorkersTest, WhoeverHoldsALaneIsAsUrgentAsWhoWaitsForIt) {
+  start(1);
+  run(1, "first");
+  gate_->wait_started(1);
+  run(2, "whenever", "lane");
+  run(3, "soon");
+  run(4, "now", "lane");
+  gate_->let_all();
+  wait(4);
+  EXPECT_THAT(gate_->wait_started(4), ElementsAre("first", "whenever", "now", "soon"));
+}
+
+TEST_F(WorkersTest, WhatCanWaitDoesNotBeginBesideWhatIsUrgent) {
+  start(4);
+  run(1, "now 1");
+  gate_->wait_started(1);
+  run(2, "whenever");
+  run(3, "now 2");
+  EXPECT_THAT(gate_->wait_started(2), ElementsAre("now 1", "now 2"));
+  gate_->let_all();
+  EXPECT_EQ(gate_->wait_started(3).back(), "whenever");
+  wait(3);
+}
+
+TEST_F(WorkersTest, WhatCanWaitBeginsOnAnotherCpu) {
+  start(4, 2);
+  run(1, "now 1");
+  gate_->wait_started(1);
+  run(2, "whenever");
+  EXPECT_EQ(gate_->wait_started(2).back(), "whenever");
+  gate_->let_all();
+  wait(2);
+}
+
+TEST_F(WorkersTest, NobodyWaitsForAnUrgentOneThatHangs) {
+  start(4);
+  run(1, "hung");
+  gate_->wait_started(1);
+  run(2, "whenever");
+  EXPECT_EQ(gate_->wait_started(2).back(), "whenever");
+  gate_->let_all();
+  wait(2);
 }
 
 TEST_F(WorkersTest, HoweverMuchIsPatientThreadsAreLeftForWhatIsUrgent) {

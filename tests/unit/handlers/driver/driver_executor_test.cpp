@@ -112,6 +112,17 @@ TEST_F(DriverExecutorTest, ATreeThatGrowsIsReadAgain) {
   EXPECT_EQ((*reloaded)["trees"], Json::parse(R"(["/two"])"));
 }
 
+TEST_F(DriverExecutorTest, ASecondNameOfTheFirstTreeIsNotReadUntilItIsAnother) {
+  tree_.file("/one/modules.dep", "k/same.ko:\n")
+      .file("/one/modules.dep.bin", "")
+      .file("/one/modules.alias.bin", "")
+      .link("/link", "one");
+  executor_.emplace(*root_, DriverSettings{{"/one", "/link"}, {}});
+  EXPECT_THAT(names(resolve("same")), ElementsAre());  // libkmod's, and its indexes are empty
+  tree_.remove("/link").file("/link/modules.dep", "k/other.ko:\n");
+  EXPECT_THAT(names(resolve("other")), ElementsAre("other"));
+}
+
 TEST_F(DriverExecutorTest, TheContextIsUsedInItsLaneOnly) {
   const auto result = executor_->run(effect("resolve", {{"alias", "loop"}}, ""));
   ASSERT_FALSE(result);
@@ -125,6 +136,23 @@ TEST_F(DriverExecutorTest, BadArgumentsAreErrorsThatNameThem) {
     EXPECT_NE(result.error().text.find("\"alias\""), std::string::npos) << result.error().text;
   }
   EXPECT_FALSE(executor_->run(effect("explode", Json::object())));
+}
+
+TEST_F(DriverExecutorTest, AModuleIsAsUrgentAsTheMostUrgentAliasThatNamesIt) {
+  const auto urgency = [&](const std::string& name) {
+    Effect insert = effect("insert", {{"name", name}, {"path", "/two/k/x.ko"}}, "");
+    insert.subject = name;
+    return executor_->urgency(insert);
+  };
+  resolve("ext9");
+  EXPECT_EQ(urgency("ext9"), Urgency::soon);
+  resolve("pci:v2bc03sc00");
+  EXPECT_EQ(urgency("loop"), Urgency::soon);
+  resolve("pci:v2bc01sc06");
+  EXPECT_EQ(urgency("loop"), Urgency::now);
+  resolve("pci:v2bc02sc00");
+  EXPECT_EQ(urgency("loop"), Urgency::now);
+  EXPECT_EQ(urgency("ext9"), Urgency::soon);
 }
 
 TEST_F(DriverExecutorTest, AFileThatIsMissingIsNamed) {

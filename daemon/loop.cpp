@@ -17,6 +17,8 @@ namespace {
 
 // So many events go through before effects go out and clients are heard.
 constexpr std::size_t kBatch = 256;
+// So many are waiting, or on their way through, and those that come behind them have to wait long.
+constexpr std::size_t kCrowd = 8;
 // Changes of the board that come together are drawn together.
 constexpr auto kDrawAfter = std::chrono::milliseconds(50);
 // CLOCK_BOOTTIME runs on while the machine is suspended, the timer's clock does not: look again now
@@ -84,6 +86,12 @@ void Loop::post(Event event) {
   }
 }
 
+bool Loop::crowded() {
+  const std::lock_guard lock(mutex_);
+  awaited_ = queue_.size() + in_batch_ >= kCrowd;
+  return awaited_;
+}
+
 void Loop::watch(int fd, std::function<bool()> ready) {
   auto descriptor = std::make_shared<asio::posix::stream_descriptor>(io_->context, fd);
   io_->watched.push_back(descriptor);
@@ -133,6 +141,7 @@ void Loop::run_batch() {
     const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(count);
     events.assign(std::move_iterator(queue_.begin()), std::move_iterator(end));
     queue_.erase(queue_.begin(), end);
+    in_batch_ = count;
     scheduled_ = !queue_.empty();
     if (scheduled_) {
       asio::post(io_->context, [this] { run_batch(); });
@@ -167,6 +176,16 @@ void Loop::run_batch() {
   }
   if (parts_.changed) {
     parts_.changed();
+  }
+  bool room = false;
+  {
+    const std::lock_guard lock(mutex_);
+    in_batch_ = 0;
+    room = awaited_ && queue_.size() < kCrowd;
+    awaited_ = awaited_ && !room;
+  }
+  if (room && parts_.room) {
+    parts_.room();
   }
 }
 

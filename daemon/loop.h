@@ -36,6 +36,7 @@ struct LoopParts {
   std::function<bool()> draw;      // redraws it; false: not now, ask again in a moment
   std::function<Json()> snapshot;  // of the engine, for the journal's next segment
   std::function<void(const Effect&, Json&)> amend;  // adds to an answer what only the edges know
+  std::function<void()> room;                       // there is room again after crowded() was true
 };
 
 class Loop {
@@ -53,6 +54,9 @@ class Loop {
   // From any thread. An event without a time is stamped.
   void post(Event event);
   void post(EventBody body);
+  // From any thread: whether so many events are waiting that whoever has many more of them should
+  // wait for LoopParts::room.
+  [[nodiscard]] bool crowded();
 
   // Calls `ready` on the loop's thread each time that the descriptor is readable, until it returns
   // false.
@@ -97,7 +101,9 @@ class Loop {
 
   std::mutex mutex_;
   std::vector<Event> queue_;
+  std::size_t in_batch_ = 0;  // taken out of the queue, and not yet through
   bool scheduled_ = false;
+  bool awaited_ = false;  // crowded() said so
 };
 
 }  // namespace muster

@@ -133,7 +133,7 @@ class Daemon {
     workers_ = std::make_unique<Workers>(std::move(*executors), deliver, settings_.workers);
     source_ = std::make_unique<UeventSource>(
         root_, std::move(*monitor), std::vector<std::string>(attributes.begin(), attributes.end()),
-        deliver);
+        deliver, [this] { return loop_.crowded(); });
     source_->start();
     loop_.stop_on({SIGTERM, SIGINT});
     return {};
@@ -157,7 +157,8 @@ class Daemon {
             .changed = [this] { loop_.redraw(); },
             .draw = [this] { return draw(); },
             .snapshot = [this] { return engine_->snapshot(); },
-            .amend = [this](const Effect& effect, Json& answer) { amend(effect, answer); }};
+            .amend = [this](const Effect& effect, Json& answer) { amend(effect, answer); },
+            .room = [this] { source_->go_on(); }};
   }
 
   [[nodiscard]] Json greeting() const {

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 namespace muster {
 namespace {
@@ -108,7 +109,12 @@ SysfsReader::Entries SysfsReader::entries_of(const Fd& directory) const {
       entries.directories.emplace_back(name);
     }
   }
-  std::sort(entries.directories.begin(), entries.directories.end());
+  // What hangs on PCI leads to more than all the rest.
+  std::sort(entries.directories.begin(), entries.directories.end(),
+            [](const std::string& a, const std::string& b) {
+              return std::pair(!a.starts_with("pci"), std::string_view(a)) <
+                     std::pair(!b.starts_with("pci"), std::string_view(b));
+            });
   return entries;
 }
 
@@ -208,7 +214,8 @@ void SysfsReader::add_udev_data(DeviceEvent& event) const {
   }
 }
 
-Result<ScanDone> SysfsReader::scan(const std::function<void(DeviceEvent)>& found) const {
+Result<ScanDone> SysfsReader::scan(const std::function<void(DeviceEvent)>& found,
+                                   const std::function<void(std::uint64_t)>& began) const {
   ScanDone done;
   constexpr std::string_view kNumber = "/sys/kernel/uevent_seqnum";
   const auto number = root_.read_file(kNumber, kMaxAttribute);
@@ -224,6 +231,7 @@ Result<ScanDone> SysfsReader::scan(const std::function<void(DeviceEvent)>& found
   if (!devices) {
     return tl::unexpected(devices.error());
   }
+  began(done.seqnum);
   walk(*devices, "/devices", 0, found, done);
   return done;
 }

@@ -1,6 +1,7 @@
 // Devices as sysfs shows them: one, or all of them. Reads only; never writes to a `uevent` file.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -23,9 +24,12 @@ class SysfsReader {
   [[nodiscard]] std::optional<DeviceEvent> read(std::string_view devpath, Action action) const;
   [[nodiscard]] Attributes read_attributes(std::string_view devpath) const;
 
-  // Hands every device below /sys/devices to `found`, parents before children, siblings by name.
-  // Links are not followed.
-  [[nodiscard]] Result<ScanDone> scan(const std::function<void(DeviceEvent)>& found) const;
+  // Hands every device below /sys/devices to `found`, parents before children, siblings by name
+  // (PCI first).
+  // Links are not followed. `began` is told the number of the last uevent that all of it covers.
+  [[nodiscard]] Result<ScanDone> scan(
+      const std::function<void(DeviceEvent)>& found,
+      const std::function<void(std::uint64_t)>& began = [](std::uint64_t) {}) const;
 
  private:
   void walk(const Fd& directory, const std::string& devpath, int depth,

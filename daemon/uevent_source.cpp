@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <csignal>
@@ -22,6 +23,13 @@ namespace {
 
 // How many messages are taken before requests are looked at again.
 constexpr int kMessagesInARow = 256;
+// Behind the insertion of drivers.
+constexpr int kScanNice = 5;
+
+// Of the calling thread. Without the right to it all run alike.
+void set_nice(int nice) {
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0, nice));
+}
 
 // Modules, drivers, buses and slab caches send uevents as well; devices live below /devices.
 bool is_device(std::string_view devpath) {
@@ -33,10 +41,11 @@ bool is_device(std::string_view devpath) {
 class UeventSource::Thread {
  public:
   Thread(const Root& root, std::unique_ptr<UeventMonitor> monitor,
-         std::vector<std::string> attributes, Deliver deliver)
+         std::vector<std::string> attributes, Deliver deliver, Crowded crowded)
       : monitor_(std::move(monitor)),
         reader_(root, std::move(attributes), monitor_->origin() == DeviceEvent::Origin::udev),
         deliver_(std::move(deliver)),
+        crowded_(std::move(crowded)),
         order_(monitor_->origin() == DeviceEvent::Origin::kernel),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
@@ -62,6 +71,9 @@ class UeventSource::Thread {
   }
   void read(std::string devpath) {
     ask([&](Requests& requests) { requests.read.push_back(std::move(devpath)); });
+  }
+  void go_on() {
+    ask([](Requests&) {});
   }
 
  private:
@@ -92,15 +104,12 @@ class UeventSource::Thread {
   void run() {
     for (;;) {
       wait();
-      const Requests requests = take_requests();
-      if (requests.stop) {
-        return;
-      }
-      for (const auto& devpath : requests.read) {
-        deliver_device(devpath);
-      }
-      if (requests.scan) {
+      serve();
+      while (!stop_ && std::exchange(scan_, false)) {
         scan_now();
+      }
+      if (stop_) {
+        return;
       }
       receive();
       if (const auto gap = order_.lost(boottime())) {
@@ -109,13 +118,39 @@ class UeventSource::Thread {
     }
   }
 
+  void serve() {
+    const Requests requests = take_requests();
+    stop_ = stop_ || requests.stop;
+    scan_ = scan_ || requests.scan;
+    for (const auto& devpath : requests.read) {
+      deliver_device(devpath);
+    }
+  }
+
+  // Between two devices of a scan.
+  void give_way() {
+    bool crowded = false;
+    do {
+      crowded = !stop_ && crowded_();
+      std::array<pollfd, 2> fds = awaited();
+      if (::poll(fds.data(), fds.size(), crowded ? -1 : 0) > 0) {
+        serve();
+        receive();
+      }
+    } while (crowded);
+  }
+
   void wait() {
     int timeout = -1;
     if (const auto due = order_.gap_due()) {
       timeout = static_cast<int>(std::max<Micros>(*due - boottime(), 0) / 1000 + 1);
     }
-    std::array<pollfd, 2> fds = {{{wake_.get(), POLLIN, 0}, {monitor_fd(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds = awaited();
     static_cast<void>(::poll(fds.data(), fds.size(), timeout));
+  }
+
+  [[nodiscard]] std::array<pollfd, 2> awaited() const {
+    return {{{wake_.get(), POLLIN, 0}, {monitor_fd(), POLLIN, 0}}};
   }
 
   [[nodiscard]] int monitor_fd() const { return failed_ ? -1 : monitor_->fd(); }
@@ -154,6 +189,7 @@ class UeventSource::Thread {
     }
     if (event.action != Action::remove) {
       event.attributes = reader_.read_attributes(event.devpath);
+      note(event.devpath);
     }
     deliver_({now, std::move(event)});
   }
@@ -165,21 +201,39 @@ class UeventSource::Thread {
       event->origin = DeviceEvent::Origin::scan;
       event->action = Action::remove;
       event->devpath = devpath;
+    } else {
+      note(devpath);
     }
     deliver_({boottime(), std::move(*event)});
   }
 
+  void note(const std::string& devpath) {
+    if (scanning_) {
+      seen_.push_back(devpath);
+    }
+  }
+
   void scan_now() {
     outstanding_ = false;
-    auto done =
-        reader_.scan([this](DeviceEvent event) { deliver_({boottime(), std::move(event)}); });
+    seen_.clear();
+    scanning_ = true;
+    set_nice(kScanNice);
+    auto done = reader_.scan(
+        [this](DeviceEvent event) {
+          deliver_({boottime(), std::move(event)});
+          give_way();
+        },
+        [this](std::uint64_t seqnum) { order_.scanned(seqnum); });
+    set_nice(0);
+    scanning_ = false;
     if (!done) {
       // Only where sysfs is not mounted. A scan that found nothing ends all the same, or nobody
       // would ever ask again.
       deliver_({boottime(), ScanDone{}});
       return;
     }
-    order_.scanned(done->seqnum);
+    // The walk need not have come by what uevents announced meanwhile.
+    done->devpaths.insert(done->devpaths.end(), seen_.begin(), seen_.end());
     deliver_({boottime(), std::move(*done)});
   }
 
@@ -192,8 +246,13 @@ class UeventSource::Thread {
   std::unique_ptr<UeventMonitor> monitor_;
   SysfsReader reader_;
   Deliver deliver_;
+  Crowded crowded_;
   UeventOrder order_;
   Fd wake_;
+  bool stop_ = false;
+  bool scan_ = false;  // asked for
+  bool scanning_ = false;
+  std::vector<std::string> seen_;  // while scanning: devices of uevents and of reads
   bool outstanding_ = false;
   bool failed_ = false;
   std::mutex mutex_;
@@ -202,9 +261,9 @@ class UeventSource::Thread {
 };
 
 UeventSource::UeventSource(const Root& root, std::unique_ptr<UeventMonitor> monitor,
-                           std::vector<std::string> attributes, Deliver deliver)
+                           std::vector<std::string> attributes, Deliver deliver, Crowded crowded)
     : thread_(std::make_unique<Thread>(root, std::move(monitor), std::move(attributes),
-                                       std::move(deliver))) {
+                                       std::move(deliver), std::move(crowded))) {
 }
 
 UeventSource::~UeventSource() = default;
@@ -217,6 +276,9 @@ void UeventSource::scan() {
 }
 void UeventSource::read(std::string devpath) {
   thread_->read(std::move(devpath));
+}
+void UeventSource::go_on() {
+  thread_->go_on();
 }
 
 }  // namespace muster

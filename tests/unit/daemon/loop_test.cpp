@@ -67,7 +67,8 @@ class LoopTest : public ::testing::Test {
             .changed = [this] { ++changed_; },
             .draw = [this] { return draw(); },
             .snapshot = [this] { return Json(seen_.size()); },
-            .amend = [](const Effect& each, Json& json) { json["amended"] = each.subject; }}) {}
+            .amend = [](const Effect& each, Json& json) { json["amended"] = each.subject; },
+            .room = [this] { ++room_; }}) {}
 
   std::vector<Effect> answer(const Event& event) {
     seen_.push_back(brief(event));
@@ -94,6 +95,7 @@ class LoopTest : public ::testing::Test {
   std::vector<std::string> done_;
   int changed_ = 0;
   int drawn_ = 0;
+  int room_ = 0;
   Loop loop_;
 };
 
@@ -133,6 +135,19 @@ TEST_F(LoopTest, EventsOfManyThreadsArriveInTheOrderOfEach) {
   for (const auto& text : seen_) {
     EXPECT_EQ(text, text.front() + std::to_string(next[text.front()]++));
   }
+}
+
+TEST_F(LoopTest, WhoeverHasManyEventsIsToldWhenThereIsRoom) {
+  EXPECT_FALSE(loop_.crowded());
+  int posted = 0;
+  while (!loop_.crowded()) {
+    post("many");
+    ASSERT_LT(++posted, 1000);
+  }
+  post("stop");
+  loop_.run();
+  EXPECT_EQ(room_, 1);
+  EXPECT_FALSE(loop_.crowded());
 }
 
 TEST_F(LoopTest, TimersFireByTheirTime) {

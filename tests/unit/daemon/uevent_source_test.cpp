@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -77,12 +78,14 @@ class UeventSourceTest : public ::testing::Test {
   void start(DeviceEvent::Origin origin = DeviceEvent::Origin::kernel) {
     auto monitor = std::make_unique<FakeMonitor>(origin);
     monitor_ = monitor.get();
-    source_.emplace(root_, std::move(monitor), std::vector<std::string>{"size"},
-                    [this](Event event) {
-                      const std::lock_guard lock(mutex_);
-                      events_.push_back(std::move(event));
-                      arrived_.notify_all();
-                    });
+    source_.emplace(
+        root_, std::move(monitor), std::vector<std::string>{"size"},
+        [this](Event event) {
+          const std::lock_guard lock(mutex_);
+          events_.push_back(std::move(event));
+          arrived_.notify_all();
+        },
+        [this] { return crowded_.load(); });
     source_->start();
   }
 
@@ -115,6 +118,7 @@ class UeventSourceTest : public ::testing::Test {
   std::condition_variable arrived_;
   std::deque<Event> events_;
   Event last_;
+  std::atomic<bool> crowded_ = false;
   std::optional<UeventSource> source_;
 };
 
@@ -143,6 +147,37 @@ TEST_F(UeventSourceTest, AfterAScanOlderEventsOnlyHaveTheirDeviceReadAgain) {
   send(Action::remove, "/devices/a", 101);
   EXPECT_THAT(next(3), ElementsAre("scan change /devices/a", "scan remove /devices/gone",
                                    "kernel remove /devices/a"));
+}
+
+TEST_F(UeventSourceTest, AScanGivesWayToWhatIsNew) {
+  tree_.device("/devices/b", "block", "DEVNAME=b\n");
+  crowded_ = true;
+  start();
+  source_->scan();
+  EXPECT_THAT(next(1), ElementsAre("scan add /devices/a"));
+  send(Action::add, "/devices/new", 101);
+  EXPECT_THAT(next(1), ElementsAre("kernel add /devices/new"));
+  send(Action::add, "/devices/b", 100);  // older than the scan
+  EXPECT_THAT(next(1), ElementsAre("scan change /devices/b"));
+  source_->read("/devices/a");
+  EXPECT_THAT(next(1), ElementsAre("scan change /devices/a"));
+  send(Action::remove, "/devices/a", 102);
+  EXPECT_THAT(next(1), ElementsAre("kernel remove /devices/a"));
+  crowded_ = false;
+  source_->go_on();
+  EXPECT_THAT(next(2), ElementsAre("scan add /devices/b", "scan done 100, 5 devices"));
+  // Found by the walk or announced meanwhile: nothing of it counts as gone.
+  EXPECT_THAT(std::get<ScanDone>(last_.body).devpaths, ::testing::Contains("/devices/new"));
+}
+
+TEST_F(UeventSourceTest, AScanThatPausesIsNoReasonToStay) {
+  tree_.device("/devices/b", "block", "DEVNAME=b\n");
+  crowded_ = true;
+  start();
+  source_->scan();
+  EXPECT_THAT(next(1), ElementsAre("scan add /devices/a"));
+  source_.reset();
+  EXPECT_THAT(next(2), ElementsAre("scan add /devices/b", "scan done 100, 2 devices"));
 }
 
 TEST_F(UeventSourceTest, ReadsOneDeviceWhenAsked) {

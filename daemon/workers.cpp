@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -50,14 +51,6 @@ void set_nice(pid_t thread, Urgency urgency) {
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(thread),
                                   kNice.at(static_cast<std::size_t>(urgency))));
 }
-
-// So long one that cannot wait keeps a CPU from those that can, and so long after its end, in which
-// what it was for is asked for. Much of a module's insertion runs in the kernel, which does
-// not let go of the CPU: there no priority helps.
-constexpr auto kBusy = std::chrono::milliseconds(200);
-constexpr auto kLinger = std::chrono::milliseconds(50);
-// But nothing waits longer than this for a CPU.
-constexpr auto kLongestWait = std::chrono::seconds(2);
 
 EffectDone call(Executor* executor, const Effect& effect) {
   EffectDone done{.id = effect.id,
@@ -127,9 +120,14 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
   std::size_t most_patient = 1;  // ... of which there are no more than these
   std::size_t stuck = 0;
   std::size_t cpus = 1;
-  // The last ones that could not wait, as many as there are CPUs. At the start it is as if they had
-  // ended just now: what is urgent has not been seen yet.
-  std::deque<Clock::time_point> ended;
+  Patience patience;
+  struct End {
+    Clock::time_point at;
+    Urgency urgency = Urgency::now;
+    std::string handler;
+  };
+  std::deque<End> ended;  // the last ones that could not wait
+  Clock::time_point began = Clock::now();
   bool stopping = false;
 
   std::mutex deliver_mutex;
@@ -168,46 +166,76 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     add_thread([](State& state, std::uint64_t number) { state.work_on(number); }, "worker");
   }
 
-  // With the mutex held: until when what cannot wait has the CPUs to itself.
-  [[nodiscard]] Clock::time_point busy_until() const {
+  // With the mutex held: until when others have the CPUs to themselves, those of its own handler
+  // that are urgent, and if it can wait all that cannot.
+  [[nodiscard]] Clock::time_point busy_until(Urgency urgency, const std::string& handler) const {
+    const auto counts = [&](Urgency other, const std::string& its_handler) {
+      return urgency == Urgency::whenever ? other < urgency
+                                          : other < urgency && its_handler == handler;
+    };
     std::vector<Clock::time_point> taken;
     for (const auto& [number, run] : runs) {
-      if (run.urgency != Urgency::whenever) {
-        taken.push_back(run.began + kBusy);
+      if (counts(run.urgency, run.effect->handler)) {
+        taken.push_back(run.began + patience.busy);
       }
     }
     for (const auto& end : ended) {
-      taken.push_back(end + kLinger);
+      if (counts(end.urgency, end.handler)) {
+        taken.push_back(end.at + patience.linger);
+      }
     }
     if (taken.size() < cpus) {
-      return {};
+      return began + patience.linger;  // what is urgent may not have been seen yet
     }
     const auto nth = taken.begin() + static_cast<std::ptrdiff_t>(cpus - 1);
     std::nth_element(taken.begin(), nth, taken.end(), std::greater<>());
     return *nth;
   }
 
-  // With the mutex held: the queue whose turn it is. Nothing, with a time: then it is looked again.
-  [[nodiscard]] std::deque<Task>* next(Clock::time_point& again) {
+  // With the mutex held: whose turn it is. Nothing: until `again`.
+  [[nodiscard]] std::optional<Task> next(Clock::time_point& again) {
     again = Clock::time_point::max();
     if (!ready[0].empty()) {
-      return ready.data();
+      return take(ready[0], ready[0].begin());
     }
     if (patient >= most_patient) {
-      return nullptr;
+      return std::nullopt;
     }
-    if (!ready[1].empty()) {
-      return &ready[1];
+    const auto now = Clock::now();
+    for (std::size_t urgency = 1; urgency < kUrgencies; ++urgency) {
+      auto& queue = ready.at(urgency);
+      const std::string* closed = nullptr;
+      for (auto task = queue.begin(); task != queue.end(); ++task) {
+        if (begins_at_once(*task)) {
+          return take(queue, task);
+        }
+        if (closed != nullptr && *closed == task->effect.handler) {
+          continue;  // as the one before it
+        }
+        const auto until = std::min(busy_until(task->urgency, task->effect.handler),
+                                    task->ready + patience.longest);
+        if (until <= now) {
+          return take(queue, task);
+        }
+        again = std::min(again, until);
+        closed = &task->effect.handler;
+      }
     }
-    if (ready[2].empty()) {
-      return nullptr;
-    }
-    const auto until = std::min(busy_until(), ready[2].front().ready + kLongestWait);
-    if (until > Clock::now()) {
-      again = until;
-      return nullptr;
-    }
-    return &ready[2];
+    return std::nullopt;
+  }
+
+  // What touches a device is never held back: mondorestore, once it runs, must have the devices to
+  // itself. Nor is what others stand behind, but for what can wait.
+  static bool begins_at_once(const Task& task) {
+    const Json& arguments = task.effect.arguments;
+    return (arguments.is_object() && arguments.contains("devpath")) ||
+           (!task.effect.lane.empty() && task.urgency != Urgency::whenever);
+  }
+
+  static Task take(std::deque<Task>& queue, std::deque<Task>::iterator at) {
+    Task task = std::move(*at);
+    queue.erase(at);
+    return task;
   }
 
   // With the mutex held: what the outcome of one says of the urgency of others. One that runs
@@ -273,12 +301,12 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     Urgency nice = Urgency::now;
     std::unique_lock lock(mutex);
     for (;;) {
-      Clock::time_point again;
-      auto* queue = next(again);
       if (stopping) {
         return;
       }
-      if (queue == nullptr) {
+      Clock::time_point again;
+      const auto turn = next(again);
+      if (!turn) {
         if (again == Clock::time_point::max()) {
           work.wait(lock);
         } else {
@@ -286,10 +314,9 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
         }
         continue;
       }
-      const Task task = std::move(queue->front());
-      queue->pop_front();
-      if (!ready[2].empty()) {
-        work.notify_one();  // somebody else has to see when its time comes
+      const Task& task = *turn;
+      if (!ready[1].empty() || !ready[2].empty()) {
+        work.notify_one();  // somebody else has to see when their time comes
       }
       const Effect& effect = task.effect;
       if (task.urgency != Urgency::now) {
@@ -323,8 +350,8 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
         in_time_no_more(task.urgency);
       }
       if (task.urgency != Urgency::whenever) {
-        ended.push_back(Clock::now());
-        if (ended.size() > cpus) {
+        ended.push_back({Clock::now(), task.urgency, effect.handler});
+        while (ended.front().at + patience.linger < ended.back().at) {
           ended.pop_front();
         }
       }
@@ -402,6 +429,11 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
 
 Workers::Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver,
                  std::size_t threads, std::size_t cpus)
+    : Workers(std::move(executors), std::move(deliver), threads, cpus, Patience{}) {
+}
+
+Workers::Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver,
+                 std::size_t threads, std::size_t cpus, Patience patience)
     : state_(std::make_shared<State>()) {
   const std::lock_guard lock(state_->mutex);
   state_->deliver = std::move(deliver);
@@ -410,7 +442,7 @@ Workers::Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliv
     state_->executors.insert_or_assign(std::move(name), std::move(executor));
   }
   state_->cpus = std::max<std::size_t>(cpus, 1);
-  state_->ended.assign(state_->cpus, Clock::now());
+  state_->patience = patience;
   state_->most_patient = threads > kKept ? threads - kKept : 1;
   state_->add_thread([](State& state, std::uint64_t) { state.watch(); }, "deadlines");
   for (std::size_t i = 0; i < threads; ++i) {

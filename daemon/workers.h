@@ -7,13 +7,14 @@
 //
 // Effects of one urgency start in the order in which they were given, more urgent ones before them
 // and, where they compete for the CPU, at a higher priority; some threads are kept for what is
-// urgent. What can wait (Urgency::whenever) does not begin while others keep every CPU busy, for as
-// long as one of those reasonably does. How urgent one is may change with the outcome of
-// another; that is asked each time. Those of one lane run one after the other, the more urgent ones
-// first: a late one holds its lane until it returns, since what shares a lane must never run side
-// by side.
+// urgent. What is not urgent and touches no device does not begin while urgent ones of its handler
+// keep every CPU busy, and what can wait (Urgency::whenever) not while anything else does, for as
+// long as one of those reasonably does. How urgent one is may change with the outcome of another;
+// that is asked each time. Those of one lane run one after the other, the more urgent ones first: a
+// late one holds its lane until it returns, since what shares a lane must never run side by side.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -30,11 +31,24 @@ class Workers {
   static constexpr std::size_t kThreads = 8;
   static constexpr std::size_t kKept = 2;  // of them, for Urgency::now
 
+  // How long others are left the CPUs by what can wait.
+  struct Patience {
+    // So long one keeps a CPU busy, and so long after its end, in which what it was for is asked
+    // for. Much of a module's insertion runs in the kernel, which does not let go of the CPU: there
+    // no priority helps.
+    std::chrono::milliseconds busy{200};
+    std::chrono::milliseconds linger{50};
+    // But nothing waits longer than this for a CPU.
+    std::chrono::milliseconds longest{2000};
+  };
+
   // `deliver` is called on the pool's threads, one call at a time, never after the destructor
   // returned.
   using Deliver = std::function<void(Event)>;
   Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver,
           std::size_t threads = kThreads, std::size_t cpus = std::thread::hardware_concurrency());
+  Workers(std::vector<std::unique_ptr<Executor>> executors, Deliver deliver, std::size_t threads,
+          std::size_t cpus, Patience patience);
   // Does not wait for executors: threads that are inside one are left behind, and keep what they
   // use alive.
   ~Workers();

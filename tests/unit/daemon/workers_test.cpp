@@ -91,7 +91,7 @@ class WorkersTest : public ::testing::Test {
  protected:
   ~WorkersTest() override { gate_->let_all(); }
 
-  void start(std::size_t threads, std::size_t cpus = 1) {
+  void start(std::size_t threads, std::size_t cpus = 1, Workers::Patience patience = {}) {
     std::vector<std::unique_ptr<Executor>> executors;
     executors.push_back(std::make_unique<GateExecutor>(gate_));
     workers_.emplace(
@@ -106,7 +106,7 @@ class WorkersTest : public ::testing::Test {
           }
           arrived_.notify_all();
         },
-        threads, cpus);
+        threads, cpus, patience);
   }
   void run(EffectId id, std::string subject, std::string lane = {}, std::int64_t deadline_ms = 0,
            std::string verb = "pass", std::string handler = "gate") {
@@ -249,26 +249,50 @@ TEST_F(WorkersTest, WhoeverHoldsALaneIsAsUrgentAsWhoWaitsForIt) {
   EXPECT_THAT(gate_->wait_started(4), ElementsAre("first", "whenever", "now", "soon"));
 }
 
+constexpr Workers::Patience kEndless{.busy = std::chrono::hours(1),
+                                     .linger = std::chrono::milliseconds(0),
+                                     .longest = std::chrono::hours(1)};
+
 TEST_F(WorkersTest, WhatCanWaitDoesNotBeginBesideWhatIsUrgent) {
-  start(4);
+  start(4, 1, kEndless);
   run(1, "now 1");
   gate_->wait_started(1);
   run(2, "whenever");
   run(3, "now 2");
   EXPECT_THAT(gate_->wait_started(2), ElementsAre("now 1", "now 2"));
+  gate_->let("now 1");
+  wait(1);
+  EXPECT_EQ(gate_->wait_started(2).size(), 2);
   gate_->let_all();
   EXPECT_EQ(gate_->wait_started(3).back(), "whenever");
   wait(3);
 }
 
 TEST_F(WorkersTest, WhatCanWaitBeginsOnAnotherCpu) {
-  start(4, 2);
+  start(4, 2, kEndless);
   run(1, "now 1");
   gate_->wait_started(1);
   run(2, "whenever");
   EXPECT_EQ(gate_->wait_started(2).back(), "whenever");
   gate_->let_all();
   wait(2);
+}
+
+TEST_F(WorkersTest, WhatTouchesADeviceIsNotHeldBack) {
+  start(4, 1, kEndless);
+  run(1, "now 1");
+  gate_->wait_started(1);
+  run(2, "whenever");
+  workers_->run({.id = 3,
+                 .handler = "gate",
+                 .verb = "pass",
+                 .subject = "whenever, on a device",
+                 .arguments = {{"devpath", "/devices/a"}},
+                 .deadline_ms = 0,
+                 .lane = {}});
+  EXPECT_THAT(gate_->wait_started(2), ElementsAre("now 1", "whenever, on a device"));
+  gate_->let_all();
+  wait(3);
 }
 
 TEST_F(WorkersTest, NobodyWaitsForAnUrgentOneThatHangs) {

@@ -2,6 +2,7 @@
 // the diagram.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -289,6 +290,15 @@ class Daemon {
   std::unique_ptr<UeventSource> source_;
 };
 
+// The machine's memory is the restore's. glibc would keep an arena for each worker, and from the
+// first large piece that is given back on (a volume group's text, a scan) more and more of what is
+// free.
+void keep_little_memory() {
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
 int run(Settings settings) {
   if (::geteuid() != 0) {
     fmt::print(stderr, "musterd: must be run as root\n");
@@ -318,6 +328,7 @@ int run(Settings settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_little_memory();
   Settings settings;
   CLI::App app{"Readies this machine for a restore and starts mondorestore.", "musterd"};
   app.set_version_flag("--version", std::string(kVersion));

@@ -37,7 +37,9 @@ namespace muster {
     text.remove_prefix(sizeof word);
   }
   word = 0;
-  std::memcpy(&word, text.data(), text.size());
+  if (!text.empty()) {  // its data may be null
+    std::memcpy(&word, text.data(), text.size());
+  }
   return mix(mix(hash ^ word));
 }
 

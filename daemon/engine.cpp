@@ -473,10 +473,10 @@ void Engine::rematch(Device& device, bool changed, Action action, std::string_vi
 }
 
 void Engine::doom_what_stands_on(std::string_view devpath) {
-  std::vector<std::string> todo{std::string(devpath)};
-  while (!todo.empty()) {
-    const std::string path = std::move(todo.back());
-    todo.pop_back();
+  std::vector<std::string> unvisited{std::string(devpath)};
+  while (!unvisited.empty()) {
+    const std::string path = std::move(unvisited.back());
+    unvisited.pop_back();
     const auto it = world_.ids_on_.find(path);
     if (it == world_.ids_on_.end()) {
       continue;
@@ -490,10 +490,10 @@ void Engine::doom_what_stands_on(std::string_view devpath) {
       ++world_.things_revision_;
       notices_.push_back({.kind = Notice::Kind::thing, .id = id});
       if (!thing.devpath.empty()) {
-        todo.push_back(thing.devpath);
+        unvisited.push_back(thing.devpath);
         if (const Device* device = world_.find(thing.devpath)) {
           for (const Device* partition : world_.partitions(*device)) {
-            todo.push_back(partition->devpath.str());
+            unvisited.push_back(partition->devpath.str());
           }
         }
       }

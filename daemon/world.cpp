@@ -192,23 +192,23 @@ bool World::lost(std::string_view devpath) const {
 std::set<std::string> World::disks_below(std::string_view devpath) const {
   std::set<std::string> disks;
   std::set<std::string, std::less<>> seen;
-  std::vector<std::string> todo{std::string(devpath)};
-  while (!todo.empty()) {
-    const std::string path = std::move(todo.back());
-    todo.pop_back();
+  std::vector<std::string> unvisited{std::string(devpath)};
+  while (!unvisited.empty()) {
+    const std::string path = std::move(unvisited.back());
+    unvisited.pop_back();
     if (!seen.insert(path).second) {
       continue;
     }
     const Device* device = find(path);
     if (device != nullptr && device->is_partition()) {
       if (const Device* disk = parent(*device)) {
-        todo.push_back(disk->devpath);
+        unvisited.push_back(disk->devpath);
       }
       continue;
     }
     const Thing* below = provider(path);
     if (below != nullptr && !below->on.empty()) {
-      todo.insert(todo.end(), below->on.begin(), below->on.end());
+      unvisited.insert(unvisited.end(), below->on.begin(), below->on.end());
     } else {
       disks.insert(path);
     }

@@ -113,17 +113,17 @@ std::optional<Devno> devno_file(const Root& root, const std::string& path) {
 std::set<Devno> disks_below(const Root& root, Devno devno) {
   std::set<Devno> disks;
   std::set<Devno> seen;
-  std::vector<Devno> todo{devno};
-  while (!todo.empty() && seen.size() < kMostDevices) {
-    const Devno each = todo.back();
-    todo.pop_back();
+  std::vector<Devno> unvisited{devno};
+  while (!unvisited.empty() && seen.size() < kMostDevices) {
+    const Devno each = unvisited.back();
+    unvisited.pop_back();
     if (!seen.insert(each).second) {
       continue;
     }
     const std::string place = "/sys/dev/block/" + each.text();
     if (root.exists(place + "/partition")) {
       if (const auto disk = devno_file(root, place + "/../dev")) {
-        todo.push_back(*disk);
+        unvisited.push_back(*disk);
       }
       continue;
     }
@@ -134,7 +134,7 @@ std::set<Devno> disks_below(const Root& root, Devno devno) {
     }
     for (const auto& name : *below) {
       if (const auto slave = devno_file(root, fmt::format("{}/slaves/{}/dev", place, name))) {
-        todo.push_back(*slave);
+        unvisited.push_back(*slave);
       }
     }
   }

@@ -118,9 +118,9 @@ def _dynamic(path):
 
 def needed_libraries(program, roots=()):
     directories = [Path(root) / d for root in (*roots, "/") for d in LIBRARY_DIRS]
-    todo, seen, found = [Path(program)], set(), []
-    while todo:
-        path = todo.pop()
+    unvisited, seen, found = [Path(program)], set(), []
+    while unvisited:
+        path = unvisited.pop()
         interpreter, needed, extra = _dynamic(path)
         if interpreter and interpreter not in seen:
             seen.add(interpreter)
@@ -133,7 +133,7 @@ def needed_libraries(program, roots=()):
             for directory in candidates:
                 if (directory / name).exists():
                     found.append(directory / name)
-                    todo.append(directory / name)
+                    unvisited.append(directory / name)
                     break
             else:
                 raise StageError("%s needs %s, which is not here" % (path, name))

@@ -10,7 +10,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <sstream>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 #include "daemon/child_process.h"
 #include "daemon/quote.h"
@@ -137,8 +141,19 @@ Json outcome_of(const init::LaunchState& launch) {
 
 }  // namespace
 
-LaunchExecutor::LaunchExecutor(const Root& root, std::string init_socket)
-    : root_(root), init_socket_(std::move(init_socket)) {
+LaunchExecutor::LaunchExecutor(const Root& root, std::string init_socket, Keep keep,
+                               std::chrono::milliseconds keep_within)
+    : root_(root),
+      init_socket_(std::move(init_socket)),
+      keep_(std::move(keep)),
+      keep_within_(keep_within) {
+  if (!keep_) {
+    // With a root of its own: it may outlive this.
+    keep_ = [path = root.path()](const KeepSettings& settings) -> Result<Json> {
+      const auto own_root = Root::open(path);
+      return own_root ? keep_journal(*own_root, settings) : tl::unexpected(own_root.error());
+    };
+  }
 }
 
 Result<Json> LaunchExecutor::run(const Effect& effect) {
@@ -427,7 +442,18 @@ Json LaunchExecutor::keep(const Effect& effect) {
       settings.drives.push_back(drive.devno);
     }
   }
-  auto kept = keep_journal(root_, settings);
+  std::packaged_task<Result<Json>()> task([keep = keep_, settings] { return keep(settings); });
+  auto answer = task.get_future();
+  try {
+    std::thread(std::move(task)).detach();
+  } catch (const std::system_error& error) {
+    return {{"why", error.what()}};
+  }
+  if (answer.wait_for(keep_within_) != std::future_status::ready) {
+    return {{"why", fmt::format("the restored system does not take it within {} s",
+                                std::chrono::ceil<std::chrono::seconds>(keep_within_).count())}};
+  }
+  auto kept = answer.get();
   return kept ? std::move(*kept) : Json{{"why", kept.error().text}};
 }
 

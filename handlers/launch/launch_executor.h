@@ -15,22 +15,34 @@
 //         false: the program could not be executed, mondorestore never ran. An error means that
 //         nobody knows whether it still runs; it is never an end.
 //
-// shell   {}, end {"then": "shell"|"reboot"|"poweroff"}
+// shell   {}
+//
+// end     {"then": "shell"|"reboot"|"poweroff", "journal"}: the journal is kept first, if the
+//         restored system takes it in time -> {"journal": {"file", "bytes"} or {"why"}}
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "daemon/root.h"
 #include "handlers/handler.h"
 #include "handlers/launch/drive_nodes.h"
+#include "handlers/launch/journal_keeper.h"
 
 namespace muster::launch {
 
 class LaunchExecutor final : public Executor {
  public:
-  LaunchExecutor(const Root& root, std::string init_socket);
+  // Keeps the journal on the restored system; called on a thread of its own.
+  using Keep = std::function<Result<Json>(const KeepSettings&)>;
+
+  // What `end` is for does not wait longer for the restored system to take the journal: its disks
+  // may hang, and what hangs cannot be taken back.
+  LaunchExecutor(const Root& root, std::string init_socket, Keep keep = {},
+                 std::chrono::milliseconds keep_within = std::chrono::minutes(1));
   [[nodiscard]] std::string_view name() const override { return "launch"; }
   [[nodiscard]] Result<Json> run(const Effect& effect) override;
 
@@ -46,6 +58,8 @@ class LaunchExecutor final : public Executor {
 
   const Root& root_;
   std::string init_socket_;
+  Keep keep_;
+  std::chrono::milliseconds keep_within_;
   // Of the last `prepare`, for the `run` after it: both are of one lane.
   std::vector<DriveName> drives_;
   std::vector<NodePlan> nodes_;

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <future>
 #include <thread>
 #include <variant>
 
@@ -51,7 +52,7 @@ class LaunchExecutorTest : public ::testing::Test {
     effect.handler = "launch";
     effect.verb = verb;
     effect.arguments = arguments;
-    auto outcome = LaunchExecutor(*root, socket_).run(effect);
+    auto outcome = LaunchExecutor(*root, socket_, keep_, keep_within_).run(effect);
     other.join();
     return outcome;
   }
@@ -76,6 +77,8 @@ class LaunchExecutorTest : public ::testing::Test {
 
   TempTree tree_;
   std::string socket_ = tree_.path("/init.sock");
+  LaunchExecutor::Keep keep_;
+  milliseconds keep_within_ = std::chrono::minutes(1);
 };
 
 TEST_F(LaunchExecutorTest, FollowTellsTheEndThatMusterInitTold) {
@@ -188,6 +191,43 @@ TEST_F(LaunchExecutorTest, AnEndThatMusterInitRefusesIsAnError) {
   });
   ASSERT_FALSE(outcome);
   EXPECT_THAT(outcome.error().text, HasSubstr("pid 211 (effect-7) still runs"));
+}
+
+TEST_F(LaunchExecutorTest, ARestoredDiskThatHangsKeepsNobodyFromTheEnd) {
+  std::promise<void> disk;
+  std::promise<void> back;
+  keep_within_ = milliseconds(20);
+  keep_ = [answers = disk.get_future().share(), &back](const KeepSettings&) -> Result<Json> {
+    answers.wait();
+    back.set_value_at_thread_exit();
+    return Json::object();
+  };
+  const auto outcome = run("end", {{"then", "reboot"}}, [](FakeInit& fake) {
+    fake.accept();
+    EXPECT_EQ(fake.request(), init::format_request(init::EndRequest{init::EndKind::reboot}));
+    fake.send(message(init::ReplyKind::ok, kEnded));
+  });
+  ASSERT_TRUE(outcome) << outcome.error().text;
+  EXPECT_THAT(outcome->at("journal").value("why", std::string()), HasSubstr("does not take it"));
+  disk.set_value();
+  back.get_future().wait();
+}
+
+TEST_F(LaunchExecutorTest, TheEndTellsWhereTheJournalIs) {
+  keep_ = [](const KeepSettings& settings) -> Result<Json> {
+    return Json{{"file", settings.device}, {"bytes", 7}};
+  };
+  const Json home = {{"device", "/dev/vg0/root"},
+                     {"format", "ext4"},
+                     {"below", "/var"},
+                     {"drives", Json::array()}};
+  const auto outcome = run("end", {{"then", "poweroff"}, {"journal", home}}, [](FakeInit& fake) {
+    fake.accept();
+    EXPECT_EQ(fake.request(), init::format_request(init::EndRequest{init::EndKind::poweroff}));
+    fake.send(message(init::ReplyKind::ok, kEnded));
+  });
+  ASSERT_TRUE(outcome) << outcome.error().text;
+  EXPECT_EQ(outcome->at("journal").value("file", std::string()), "/dev/vg0/root");
 }
 
 TEST(InitClient, AMusterInitThatComesBackIsFound) {

@@ -26,7 +26,7 @@ constexpr int kMessagesInARow = 256;
 // Behind the insertion of drivers.
 constexpr int kScanNice = 5;
 
-// Of the calling thread. Without the right to it all run alike.
+// Of the calling thread. As root, which musterd is: nobody else may raise a priority again.
 void set_nice(int nice) {
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, nice));
 }

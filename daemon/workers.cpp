@@ -46,7 +46,7 @@ constexpr std::size_t kUrgencies = 3;
 // turns to something urgent pays for what it ran before at a low priority.
 constexpr std::array<int, kUrgencies> kNice{0, 5, 10};
 
-// Without the right to it all run alike.
+// As root, which musterd is: nobody else may raise a priority again.
 void set_nice(pid_t thread, Urgency urgency) {
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(thread),
                                   kNice.at(static_cast<std::size_t>(urgency))));
@@ -126,7 +126,8 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     Urgency urgency = Urgency::now;
     std::string handler;
   };
-  std::deque<End> ended;  // the last ones that could not wait
+  std::deque<End> ended;                           // the last ones that could not wait
+  std::map<std::string, std::uint64_t> revisions;  // by handler, when urgencies were asked for last
   Clock::time_point began = Clock::now();
   bool stopping = false;
 
@@ -357,7 +358,12 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
       }
       runs.erase(number);
       leave_lane(effect.lane);
-      reconsider();
+      if (executor != executors.end()) {
+        const auto revision = executor->second->urgency_revision();
+        if (std::exchange(revisions[effect.handler], revision) != revision) {
+          reconsider();
+        }
+      }
       if (replaced) {
         --stuck;
         return;
@@ -406,6 +412,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
           ++stuck;
           late.push_back(run.effect->id);
           add_worker();
+          work.notify_one();  // its place is free, even if there is no new thread
         } else {
           next = std::min(next, run.due);
         }

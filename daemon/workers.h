@@ -9,9 +9,10 @@
 // and, where they compete for the CPU, at a higher priority; some threads are kept for what is
 // urgent. What is not urgent and touches no device does not begin while urgent ones of its handler
 // keep every CPU busy, and what can wait (Urgency::whenever) not while anything else does, for as
-// long as one of those reasonably does. How urgent one is may change with the outcome of another;
-// that is asked each time. Those of one lane run one after the other, the more urgent ones first: a
-// late one holds its lane until it returns, since what shares a lane must never run side by side.
+// long as one of those reasonably does. How urgent one is may change with the outcome of another of
+// its handler (Executor::urgency_revision). Those of one lane run one after the other, the more
+// urgent ones first: a late one holds its lane until it returns, since what shares a lane must
+// never run side by side.
 #pragma once
 
 #include <chrono>

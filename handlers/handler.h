@@ -5,6 +5,7 @@
 // and a line in registry.cpp. handlers/README.md walks through the smallest one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -107,6 +108,8 @@ class Executor {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // Called when the effect is given, on any thread.
   [[nodiscard]] virtual Urgency urgency(const Effect&) const { return Urgency::now; }
+  // Another number once an effect may have become more urgent than it was.
+  [[nodiscard]] virtual std::uint64_t urgency_revision() const { return 0; }
   [[nodiscard]] virtual Result<Json> run(const Effect& effect) = 0;
 };
 

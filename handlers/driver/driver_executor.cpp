@@ -474,8 +474,16 @@ void DriverExecutor::note_urgency(const std::string& alias, const ModuleOrder& o
   const std::lock_guard lock(mutex_);
   for (const OrderedModule& module : order.modules) {
     const auto [known, is_new] = urgencies_.try_emplace(module.facts.name, urgency);
-    known->second = std::min(known->second, urgency);
+    if (urgency < known->second) {
+      known->second = urgency;
+      ++urgency_revision_;
+    }
   }
+}
+
+std::uint64_t DriverExecutor::urgency_revision() const {
+  const std::lock_guard lock(mutex_);
+  return urgency_revision_;
 }
 
 Result<Json> DriverExecutor::run(const Effect& effect) {

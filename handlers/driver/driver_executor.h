@@ -38,6 +38,7 @@ class DriverExecutor : public Executor {
   // Of a module, that of the most urgent alias that it was resolved for (alias_urgency.h). Another
   // look at the module trees, for devices that had no driver so far, can wait.
   [[nodiscard]] Urgency urgency(const Effect& effect) const override;
+  [[nodiscard]] std::uint64_t urgency_revision() const override;
 
   // resolve {"alias"} -> {"modules": [{"name", "path", "options", "needs", "wants", "soft",
   // "state", "install"}],
@@ -64,6 +65,7 @@ class DriverExecutor : public Executor {
   std::unique_ptr<Kmod> kmod_;
   mutable std::mutex mutex_;
   std::map<std::string, Urgency, std::less<>> urgencies_;  // by module, the most urgent
+  std::uint64_t urgency_revision_ = 0;
 };
 
 }  // namespace muster::driver

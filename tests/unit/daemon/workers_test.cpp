@@ -42,6 +42,10 @@ struct Gate {
     const std::lock_guard lock(mutex);
     hurried.insert(subject);
   }
+  std::size_t hurries() {
+    const std::lock_guard lock(mutex);
+    return hurried.size();
+  }
   bool is_hurried(const std::string& subject) {
     const std::lock_guard lock(mutex);
     return hurried.contains(subject);
@@ -68,6 +72,7 @@ class GateExecutor final : public Executor {
            : effect.subject.starts_with("whenever") ? Urgency::whenever
                                                     : Urgency::now;
   }
+  [[nodiscard]] std::uint64_t urgency_revision() const override { return gate_->hurries(); }
   [[nodiscard]] Result<Json> run(const Effect& effect) override {
     if (effect.verb == "throw") {
       throw std::runtime_error("thrown");

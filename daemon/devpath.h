@@ -100,6 +100,7 @@ class DevpathSet {
     if (sorted_asked_) {
       added_.push_back(path);
     }
+    forget_those_gone();
   }
   void erase(std::string_view path) { erased_ = members_.erase(path) || erased_; }
   void erase(const Devpath& path) { erased_ = members_.erase(path) || erased_; }
@@ -116,8 +117,7 @@ class DevpathSet {
 
   // The first one in order; the set is not empty.
   [[nodiscard]] const Devpath& first() const {
-    if (heap_.empty() || heap_.size() > 2 * members_.size() + kSpare) {
-      heap_.clear();
+    if (heap_.empty()) {
       for (const auto& member : members_.unsorted()) {
         heap_.push_back(member.first);
       }
@@ -165,6 +165,20 @@ class DevpathSet {
 
  private:
   static constexpr std::size_t kSpare = 64;
+
+  // A device that comes and goes for hours while nobody asks leaves its former names behind.
+  void forget_those_gone() {
+    const std::size_t most = 2 * members_.size() + kSpare;
+    if (heap_.size() > most) {
+      heap_ = {};
+    }
+    if (sorted_.size() + added_.size() > most) {
+      sorted_ = {};
+      added_ = {};
+      sorted_asked_ = false;
+    }
+  }
+
   struct Nothing {};
   DevpathMap<Nothing> members_;
   // What follows is made when it is asked for. Of the heap, and of the sorted ones while erased_,

@@ -1,6 +1,7 @@
 #include "daemon/devpath.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <random>
 #include <set>
@@ -83,6 +84,24 @@ TEST(DevpathSet, BehavesAsASet) {
               std::any_of(measure.begin(), measure.end(),
                           [](const std::string& text) { return text.ends_with("7"); }));
   }
+}
+
+// Asked for once, and then a device comes and goes for hours.
+TEST(DevpathSet, WhatComesAndGoesLeavesNothingBehind) {
+  DevpathSet set;
+  set.insert(Devpath("/stays"));
+  EXPECT_EQ(set.sorted().size(), 1U);
+  EXPECT_EQ(set.first().str(), "/stays");
+  const auto before = mallinfo2().uordblks;
+  for (int i = 0; i < 100'000; ++i) {
+    const Devpath path("/devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host7");
+    set.insert(path);
+    set.erase(path);
+  }
+  EXPECT_LT(mallinfo2().uordblks, before + 100'000);
+  set.insert(Devpath("/a"));
+  EXPECT_EQ(texts(set.sorted()), (std::vector<std::string>{"/a", "/stays"}));
+  EXPECT_EQ(set.first().str(), "/a");
 }
 
 TEST(DevpathSet, WhatWentAndCameAgainIsThereOnce) {

@@ -30,21 +30,18 @@ struct Ground {
   BlockDevices devices;
 };
 
+struct HoldsGround {
+  std::shared_ptr<const Ground> ground;
+};
+
+// An executor whose ground lives as long as it does. It is one of its kind and wraps none, so that
+// whatever the interface has comes from it.
 template <typename Inner>
-class Grounded final : public Executor {
+class Grounded final : private HoldsGround, public Inner {
  public:
   template <typename... Arguments>
-  explicit Grounded(std::shared_ptr<const Ground> ground, Arguments&&... arguments)
-      : ground_(std::move(ground)), inner_(std::forward<Arguments>(arguments)...) {}
-  [[nodiscard]] std::string_view name() const override { return inner_.name(); }
-  [[nodiscard]] Urgency urgency(const Effect& effect) const override {
-    return inner_.urgency(effect);
-  }
-  [[nodiscard]] Result<Json> run(const Effect& effect) override { return inner_.run(effect); }
-
- private:
-  std::shared_ptr<const Ground> ground_;
-  Inner inner_;
+  explicit Grounded(std::shared_ptr<const Ground> held, Arguments&&... arguments)
+      : HoldsGround{std::move(held)}, Inner(std::forward<Arguments>(arguments)...) {}
 };
 
 }  // namespace

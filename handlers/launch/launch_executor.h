@@ -34,7 +34,7 @@
 
 namespace muster::launch {
 
-class LaunchExecutor final : public Executor {
+class LaunchExecutor : public Executor {
  public:
   // Keeps the journal on the restored system; called on a thread of its own.
   using Keep = std::function<Result<Json>(const KeepSettings&)>;

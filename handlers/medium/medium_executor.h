@@ -21,7 +21,7 @@
 
 namespace muster::medium {
 
-class MediumExecutor final : public Executor {
+class MediumExecutor : public Executor {
  public:
   MediumExecutor(const Root& root, const BlockDevices& devices, std::string bin_dir,
                  std::string run_dir);

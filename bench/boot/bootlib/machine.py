@@ -107,9 +107,10 @@ def joined(parts, into):
 class Options:
     """What is the same for all runs."""
 
-    def __init__(self, cpus=1, icount="shift=0,sleep=on", stretch=1.0, wall_limit=300, trace=False, journal=False):
+    def __init__(self, cpus=1, icount="shift=0,sleep=on", stretch=1.0, wall_limit=300, trace=False, trace_points="",
+                 journal=False):
         self.cpus, self.icount, self.stretch, self.wall_limit = cpus, icount, stretch, wall_limit
-        self.trace, self.journal = trace, journal
+        self.trace, self.trace_points, self.journal = trace, trace_points, journal
 
 
 def boot(arrangement, contender, run, options):
@@ -132,6 +133,8 @@ def boot(arrangement, contender, run, options):
         words.append("bench.marks=" + ",".join(str(int(o * options.stretch)) for o in arrangement.offsets))
     if options.trace:
         words.append("bench.trace=1")
+    if options.trace_points:
+        words.append("bench.points=" + options.trace_points)
     if options.journal and contender.journal:
         words.append("bench.keep=" + contender.journal)
     arguments = list(hardware.arguments)

@@ -264,6 +264,31 @@ static void load_hardware(void)
 	free(list);
 }
 
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int result = fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text);
+	close(fd);
+	return result;
+}
+
+/* Trace points of the kernel (bench.points=sched:sched_switch,...), on the clock of all other times. */
+static void trace_kernel(void)
+{
+	const char *points = word("bench.points");
+	if (!points[0])
+		return;
+	mkdir("/bench/trace", 0755);
+	int failed = mount("tracefs", "/bench/trace", "tracefs", 0, NULL) || put("/bench/trace/trace_clock", "boot") ||
+		     put("/bench/trace/buffer_size_kb", "32768");
+	char *list = strdup(points);
+	for (char *save, *point = strtok_r(list, ",", &save); point && !failed; point = strtok_r(NULL, ",", &save))
+		failed = put("/bench/trace/set_event", point);
+	if (failed)
+		say("{\"section\":\"error\",\"value\":\"cannot trace %s: %s\"}", points, strerror(errno));
+	free(list);
+}
+
 static int start(char **argv)
 {
 	mkdir("/bench/proc", 0755);
@@ -274,6 +299,7 @@ static int start(char **argv)
 	if (map_events(O_CREAT | O_TRUNC))
 		say("{\"section\":\"error\",\"value\":\"no room for events\"}");
 	load_hardware();
+	trace_kernel();
 	int uevents = netlink_socket(NETLINK_KOBJECT_UEVENT, 1), processes = process_events();
 	if (uevents < 0 || processes < 0)
 		say("{\"section\":\"error\",\"value\":\"no uevents or no proc connector\"}");
@@ -393,10 +419,33 @@ static void report_processes(void)
 		closedir(directory);
 }
 
+/* "  task-12  [000] d..2.  123.456789: sched_switch: ..." of the last second before the launch, as "T NS task-12 sched_switch: ..." */
+static void report_trace(uint64_t launch)
+{
+	if (!word("bench.points")[0])
+		return;
+	FILE *trace = fopen("/bench/trace/trace", "r");
+	char line[1024], task[64];
+	unsigned long long seconds, microseconds;
+	int at;
+	while (trace && fgets(line, sizeof line, trace)) {
+		if (sscanf(line, " %63s [%*[0-9]] %*s %llu.%llu: %n", task, &seconds, &microseconds, &at) == 3 &&
+		    seconds * 1000000000 + microseconds * 1000 + 1000000000 > launch)
+			say("{\"section\":\"event\",\"value\":\"T %llu %s %.900s\"}", seconds * 1000000000 + microseconds * 1000, task,
+			    clean(line + at));
+	}
+	if (!trace)
+		say("{\"section\":\"error\",\"value\":\"no trace: %s\"}", strerror(errno));
+	else
+		fclose(trace);
+}
+
 static _Noreturn void stand_in(void)
 {
 	uint64_t now = now_ns();
 	long ticks = cpu_ticks();
+	if (word("bench.points")[0])
+		put("/bench/trace/tracing_on", "0");
 	struct rusage usage = {0};
 	getrusage(RUSAGE_SELF, &usage); /* its peak is that of all that this process was before */
 	port = open_port("/bench/dev/ttyS2", 0);
@@ -417,6 +466,7 @@ static _Noreturn void stand_in(void)
 			break;
 		say("{\"section\":\"event\",\"value\":\"%.*s\"}", (int)(end - line), line);
 	}
+	report_trace(now);
 	if (word("bench.keep")[0]) { /* a file to hand over, such as muster's journal */
 		char *text = slurp(word("bench.keep"), NULL);
 		for (char *save, *line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {

@@ -15,12 +15,12 @@ Json state::Custom<lvm::Metadata>::save(const lvm::Metadata& metadata) {
 
 void state::Custom<lvm::Metadata>::restore(const Json& json, lvm::Metadata& metadata) {
   expect(json.is_string(), "a text");
-  metadata.text = std::make_shared<const std::string>(json.get_ref<const std::string&>());
-  auto parsed = lvm::parse_volume_group(*metadata.text);
+  auto text = std::make_shared<const std::string>(json.get_ref<const std::string&>());
+  auto parsed = lvm::parse_volume_group(*text);
   if (!parsed) {
     throw Malformed(": " + parsed.error().text);
   }
-  static_cast<lvm::VolumeGroup&>(metadata) = std::move(*parsed);
+  metadata = lvm::Metadata(std::move(*parsed), std::move(text));
 }
 
 }  // namespace muster
@@ -82,6 +82,21 @@ void collect_modules(const VolumeGroup& vg, std::uint32_t lv, std::set<std::uint
 
 }  // namespace
 
+Metadata::Metadata(VolumeGroup group, std::shared_ptr<const std::string> its_text)
+    : VolumeGroup(std::move(group)), text(std::move(its_text)) {
+  for (std::uint32_t i = 0; i < lvs.size(); ++i) {
+    Layout& layout = layouts[lvs[i].name];
+    layout.lv = i;
+    for (const auto& pv_id : pvs_of(*this, i)) {
+      layout.pvs.push_back(*find_pv(pv_id));
+    }
+    layout.not_linear = why_not_linear(*this, i);
+    if (!layout.not_linear) {
+      layout.table = *linear_table(*this, i);
+    }
+  }
+}
+
 void LvmPolicy::plan_changed(Context& context) {
   for (const auto& [uuid, group] : groups_) {
     dirty_.insert(uuid);
@@ -109,30 +124,40 @@ void LvmPolicy::device(const Device& device, Context& context) {
                 : known->second.text == nullptr)) {
     return;
   }
+  // All PVs of a group carry one text: it is read once.
+  const Group* says_nothing_new = nullptr;
   if (has_text) {
-    pv.text = std::make_shared<const std::string>(text->get<std::string>());
-  }
-  if (pv.text) {
-    auto parsed = parse_volume_group(*pv.text);
-    if (parsed) {
-      pv.vg = parsed->id;
-      pv.seqno = parsed->seqno;
-      auto& group = groups_[parsed->id];
-      group.uuid = parsed->id;
+    const auto& its_text = text->get_ref<const std::string&>();
+    for (const auto& [uuid, group] : groups_) {
+      if (group.metadata && *group.metadata->text == its_text) {
+        says_nothing_new = &group;
+      }
+    }
+    if (says_nothing_new != nullptr) {
+      pv.text = says_nothing_new->metadata->text;
+      pv.vg = says_nothing_new->uuid;
+      pv.seqno = says_nothing_new->metadata->seqno;
     } else {
-      context.report(
-          fmt::format("{}: volume group metadata: {}", device.kernel, parsed.error().text));
+      pv.text = std::make_shared<const std::string>(its_text);
+      auto parsed = parse_volume_group(*pv.text);
+      if (parsed) {
+        pv.vg = parsed->id;
+        pv.seqno = parsed->seqno;
+        auto& group = groups_[parsed->id];
+        group.uuid = parsed->id;
+      } else {
+        context.report(
+            fmt::format("{}: volume group metadata: {}", device.kernel, parsed.error().text));
+      }
     }
   }
   device_gone(device, context);
-  if (!pv.vg.empty()) {
+  if (!pv.vg.empty() && says_nothing_new == nullptr) {
     dirty_.insert(pv.vg);
   }
   devices_of_pv_[pv.uuid].insert(device.devpath);
   for (const auto& [uuid, group] : groups_) {
-    if (group.metadata && group.metadata->find_pv(pv.uuid)) {
-      dirty_.insert(uuid);
-    }
+    touch_users(group, pv.uuid);
   }
   pvs_[device.devpath] = std::move(pv);
   context.request("module:dm_mod");
@@ -196,11 +221,29 @@ void LvmPolicy::adopt(const Device& device, Context& context) {
   for (auto& [vg, group] : groups_) {
     for (const auto& [lv_name, lv] : group.lvs) {
       if (lv.dm_uuid == uuid) {
-        dirty_.insert(vg);
+        touched_[vg].insert(lv_name);
       }
     }
   }
   context.touch();
+}
+
+// The LVs that a PV which came says something about. Those that are lvm's to activate are told of
+// every PV of their group.
+void LvmPolicy::touch_users(const Group& group, const std::string& pv_uuid) {
+  const auto pv = group.metadata ? group.metadata->find_pv(pv_uuid) : std::nullopt;
+  if (!pv) {
+    return;
+  }
+  for (const auto& [lv_name, lv] : group.lvs) {
+    const auto layout = group.metadata->layouts.find(lv_name);
+    if (layout != group.metadata->layouts.end() &&
+        (layout->second.not_linear ||
+         std::find(layout->second.pvs.begin(), layout->second.pvs.end(), *pv) !=
+             layout->second.pvs.end())) {
+      touched_[group.uuid].insert(lv_name);
+    }
+  }
 }
 
 // Nothing of it is there or on its way: what was made and is not announced yet counts.
@@ -244,12 +287,12 @@ void LvmPolicy::refresh(const std::string& vg_uuid, Context& context) {
     group.text_error =
         fmt::format("its PVs carry different metadata with the same seqno {}", newest);
   }
-  if (!group.metadata || group.metadata->seqno != newest) {
+  if (!group.metadata || group.metadata->seqno != newest || *group.metadata->text != *text) {
     auto parsed = parse_volume_group(*text);
     if (!parsed) {
       return;
     }
-    group.metadata = Metadata{std::move(*parsed), text};
+    group.metadata = Metadata(std::move(*parsed), text);
     for (const auto& lv : group.metadata->lvs) {
       if (lv.is_visible) {
         auto& known = group.lvs[lv.name];
@@ -285,21 +328,23 @@ std::string LvmPolicy::refusal(const Group& group) const {
   return {};
 }
 
-const Device* LvmPolicy::pv_device(const Group& group, const PhysicalVolume& pv, const World& world,
-                                   std::string* why, std::vector<std::string>* needs) const {
-  const std::string hint =
-      pv.device_hint.empty() ? std::string() : fmt::format(" (was {})", quote(pv.device_hint));
+LvmPolicy::Standing LvmPolicy::standing_of(const Group& group, const PhysicalVolume& pv,
+                                           const World& world) const {
+  Standing standing;
+  const auto hint = [&] {
+    return pv.device_hint.empty() ? std::string() : fmt::format(" (was {})", quote(pv.device_hint));
+  };
   if (pv.is_missing) {
-    *why = fmt::format("PV {}{} is flagged missing in the volume group", pv.id, hint);
-    return nullptr;
+    standing.why = fmt::format("PV {}{} is flagged missing in the volume group", pv.id, hint());
+    return standing;
   }
   const auto it = devices_of_pv_.find(pv.id);
   if (it == devices_of_pv_.end()) {
-    *why = fmt::format("PV {}{} not seen", pv.id, hint);
+    standing.why = fmt::format("PV {}{} not seen", pv.id, hint());
     if (pv.device_hint.starts_with("/dev/")) {
-      needs->push_back(pv.device_hint);
+      standing.needs = pv.device_hint;
     }
-    return nullptr;
+    return standing;
   }
   const auto kernel_name = [&](const std::string& devpath) {
     const Device* device = world.find(devpath);
@@ -310,22 +355,24 @@ const Device* LvmPolicy::pv_device(const Group& group, const PhysicalVolume& pv,
     for (const auto& devpath : it->second) {
       names.push_back(kernel_name(devpath));
     }
-    *why = fmt::format("PV {} is there more than once: {}", pv.id, fmt::join(names, " and "));
-    return nullptr;
+    standing.why =
+        fmt::format("PV {} is there more than once: {}", pv.id, fmt::join(names, " and "));
+    return standing;
   }
   const auto& devpath = *it->second.begin();
   const auto& known = pvs_.at(devpath);
   if (known.seqno != 0 && known.seqno < group.metadata->seqno) {
-    *why = fmt::format("PV {} on {} is stale: its metadata has seqno {}, the newest is {}", pv.id,
-                       kernel_name(devpath), known.seqno, group.metadata->seqno);
-    return nullptr;
+    standing.why = fmt::format("PV {} on {} is stale: its metadata has seqno {}, the newest is {}",
+                               pv.id, kernel_name(devpath), known.seqno, group.metadata->seqno);
+    return standing;
   }
   if (world.lost(devpath)) {
-    *why = fmt::format("PV {} on {}: what it stands on is being taken down", pv.id,
-                       kernel_name(devpath));
-    return nullptr;
+    standing.why = fmt::format("PV {} on {}: what it stands on is being taken down", pv.id,
+                               kernel_name(devpath));
+    return standing;
   }
-  return world.find(devpath);
+  standing.carrier = world.find(devpath);
+  return standing;
 }
 
 void LvmPolicy::show(const Group& group, const Lv& lv, State state, std::string why,
@@ -345,54 +392,62 @@ void LvmPolicy::show(const Group& group, const Lv& lv, State state, std::string 
   context.publish(std::move(thing));
 }
 
-void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
+void LvmPolicy::consider(Group& group, Lv& lv, Judgement& judgement, Context& context) {
   const World& world = context.world();
   if (lv.activating != 0 || lv.removing != 0) {
     return;
   }
   const auto& vg = *group.metadata;
-  const auto index = vg.find_lv(lv.name);
+  const auto found = vg.layouts.find(lv.name);
+  const Layout* layout = found == vg.layouts.end() ? nullptr : &found->second;
   if (lv.devpath.empty()) {
     if (const auto it = dm_devices_.find(lv.dm_uuid); it != dm_devices_.end()) {
       lv.devpath = it->second;
     }
   }
   const Device* device = lv.devpath.empty() ? nullptr : world.find(lv.devpath);
+  const auto standing = [&](std::uint32_t pv) -> const Standing& {
+    auto& known = judgement.pvs[pv];
+    if (!known) {
+      known = standing_of(group, vg.pvs[pv], world);
+    }
+    return *known;
+  };
 
   // What it would be made of now.
-  std::string why = refusal(group);
+  std::string why = judgement.refusal;
   State blocked = State::impossible;
   std::vector<std::string> needs;
   std::set<std::string> on;
-  std::map<std::string, const Device*> device_of_pv;
-  if (why.empty() && index) {
-    for (const auto& pv_id : pvs_of(vg, *index)) {
-      const auto pv = vg.find_pv(pv_id);
-      std::string missing;
-      const Device* carrier = pv_device(group, vg.pvs[*pv], world, &missing, &needs);
-      if (carrier == nullptr) {
-        const bool may_come = !devices_of_pv_.contains(pv_id) && !vg.pvs[*pv].is_missing;
+  std::map<std::string_view, const Device*> device_of_pv;
+  if (why.empty() && layout != nullptr) {
+    for (const auto index : layout->pvs) {
+      const PhysicalVolume& pv = vg.pvs[index];
+      const Standing& its = standing(index);
+      if (its.carrier == nullptr) {
+        const bool may_come = !devices_of_pv_.contains(pv.id) && !pv.is_missing;
         blocked = why.empty() && may_come ? State::waiting : blocked;
-        why = why.empty() ? missing : why + "; " + missing;
+        why = why.empty() ? its.why : why + "; " + its.why;
+        if (!its.needs.empty()) {
+          needs.push_back(its.needs);
+        }
         continue;
       }
-      device_of_pv[pv_id] = carrier;
-      on.insert(carrier->devpath);
+      device_of_pv[pv.id] = its.carrier;
+      on.insert(its.carrier->devpath);
     }
   }
-  if (!index) {
+  if (layout == nullptr) {
     why = "no longer in the newest metadata of its volume group";
   }
 
   // The arguments decide whether what runs is still what it should be.
   Json arguments;
-  const bool native = index && !why_not_linear(vg, *index);
-  if (why.empty() && index) {
-    const auto& volume = vg.lvs[*index];
+  const bool native = layout != nullptr && !layout->not_linear;
+  if (why.empty()) {
     if (native) {
       Json table = Json::array();
-      const auto lines = linear_table(vg, *index);
-      for (const auto& line : *lines) {
+      for (const auto& line : layout->table) {
         std::string params;
         const auto part_text = [&](const TableLine::Part& part) {
           return fmt::format("{} {}", device_of_pv.at(part.pv_id)->devno->text(), part.offset);
@@ -412,14 +467,12 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
       }
       arguments = {{"dm_name", lv.dm_name},
                    {"dm_uuid", lv.dm_uuid},
-                   {"read_only", !volume.is_writable},
+                   {"read_only", !vg.lvs[layout->lv].is_writable},
                    {"table", std::move(table)}};
     } else {
       Json devices = Json::array();
-      for (const auto& pv : vg.pvs) {
-        std::string ignored;
-        std::vector<std::string> ignored_needs;
-        if (const Device* carrier = pv_device(group, pv, world, &ignored, &ignored_needs)) {
+      for (std::uint32_t pv = 0; pv < vg.pvs.size(); ++pv) {
+        if (const Device* carrier = standing(pv).carrier) {
           devices.push_back(carrier->dev_name());
         }
       }
@@ -497,13 +550,12 @@ void LvmPolicy::consider(Group& group, Lv& lv, Context& context) {
     });
     if (!named) {
       show(group, lv, State::waiting,
-           fmt::format("{}; not activated, since the plan does not name it",
-                       *why_not_linear(vg, *index)),
+           fmt::format("{}; not activated, since the plan does not name it", *layout->not_linear),
            {}, context);
       return;
     }
     std::set<std::uint32_t> seen;
-    collect_modules(vg, *index, seen, modules);
+    collect_modules(vg, layout->lv, seen, modules);
   }
   for (const auto& module : modules) {
     const std::string id = "module:" + module;
@@ -543,8 +595,9 @@ void LvmPolicy::done(const Effect& effect, const EffectDone& outcome, Context& c
     for (auto& [lv_name, lv] : group.lvs) {
       if (lv.activating == effect.id) {
         lv.activating = 0;
-        dirty_.insert(uuid);
+        touched_[uuid].insert(lv_name);
         if (!outcome.ok) {
+          dirty_.insert(uuid);
           // With a PV that went meanwhile it is another attempt, even if it is there again.
           lv.failed = lv.pv_went ? std::string() : outcome.error;
           lv.failed_with = std::exchange(lv.made_with, {});
@@ -602,8 +655,27 @@ void LvmPolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
   held_up_.clear();
 }
 
+void LvmPolicy::judge(Group& group, const std::set<std::string>& volumes, Context& context) {
+  Judgement judgement{refusal(group), {}};
+  judgement.pvs.resize(group.metadata->pvs.size());
+  for (const auto& lv_name : volumes) {
+    const auto it = group.lvs.find(lv_name);
+    if (it == group.lvs.end()) {
+      continue;
+    }
+    if (is_idle(it->second) && !dm_devices_.contains(it->second.dm_uuid) &&
+        !group.metadata->layouts.contains(lv_name)) {
+      context.withdraw(thing_id(*group.metadata, lv_name));
+      group.lvs.erase(it);
+      continue;
+    }
+    consider(group, it->second, judgement, context);
+  }
+}
+
 void LvmPolicy::decide(Context& context) {
   const auto dirty = std::exchange(dirty_, {});
+  const auto touched = std::exchange(touched_, {});
   std::set<std::string> names;
   for (const auto& uuid : dirty) {
     if (groups_.contains(uuid)) {
@@ -613,23 +685,19 @@ void LvmPolicy::decide(Context& context) {
       names.insert(it->second.metadata->name);
     }
   }
-  // A group's name may be another's too: all of that name are judged again.
   for (auto& [uuid, group] : groups_) {
-    if (!group.metadata || !names.contains(group.metadata->name)) {
+    if (!group.metadata) {
       continue;
     }
-    std::vector<std::string> volumes;
-    for (const auto& [lv_name, lv] : group.lvs) {
-      volumes.push_back(lv_name);
-    }
-    for (const auto& lv_name : volumes) {
-      auto& lv = group.lvs.at(lv_name);
-      if (is_idle(lv) && !dm_devices_.contains(lv.dm_uuid) && !group.metadata->find_lv(lv_name)) {
-        context.withdraw(thing_id(*group.metadata, lv_name));
-        group.lvs.erase(lv_name);
-        continue;
+    // A group's name may be another's too: all of that name are judged again.
+    if (names.contains(group.metadata->name)) {
+      std::set<std::string> volumes;
+      for (const auto& [lv_name, lv] : group.lvs) {
+        volumes.insert(lv_name);
       }
-      consider(group, lv, context);
+      judge(group, volumes, context);
+    } else if (const auto some = touched.find(uuid); some != touched.end()) {
+      judge(group, some->second, context);
     }
   }
 }

@@ -21,9 +21,20 @@
 
 namespace muster::lvm {
 
+// What follows for one LV from the text alone.
+struct Layout {
+  std::uint32_t lv = 0;                   // in VolumeGroup::lvs
+  std::vector<std::uint32_t> pvs;         // that it needs, in VolumeGroup::pvs; ascending by UUID
+  std::optional<std::string> not_linear;  // why it is lvm's to activate
+  std::vector<TableLine> table;           // if it is not
+};
+
 // What the text of a volume group says, and the text.
 struct Metadata : VolumeGroup {
+  Metadata() = default;
+  Metadata(VolumeGroup group, std::shared_ptr<const std::string> its_text);
   std::shared_ptr<const std::string> text;
+  std::map<std::string, Layout, std::less<>> layouts;  // by name of the LV
 };
 
 class LvmPolicy final : public Policy {
@@ -37,7 +48,7 @@ class LvmPolicy final : public Policy {
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   void decide(Context& context) override;
 
-  MUSTER_POLICY_STATE(pvs_, devices_of_pv_, groups_, dm_devices_, dirty_, held_up_)
+  MUSTER_POLICY_STATE(pvs_, devices_of_pv_, groups_, dm_devices_, dirty_, touched_, held_up_)
 
  private:
   struct Pv {
@@ -72,15 +83,27 @@ class LvmPolicy final : public Policy {
     MUSTER_STATE(uuid, metadata, text_error, lvs)
   };
 
+  // How one PV of a group stands.
+  struct Standing {
+    const Device* carrier = nullptr;  // the device that carries it at the seqno that counts
+    std::string why;                  // there is none
+    std::string needs;                // what would have to come, if that has a name
+  };
+  // What all LVs of a group have in common, put together once for those that are judged now.
+  struct Judgement {
+    std::string refusal;
+    std::vector<std::optional<Standing>> pvs;  // as in VolumeGroup::pvs, once asked for
+  };
+
   void refresh(const std::string& vg_uuid, Context& context);
-  void consider(Group& group, Lv& lv, Context& context);
+  void touch_users(const Group& group, const std::string& pv_uuid);
+  void judge(Group& group, const std::set<std::string>& volumes, Context& context);
+  void consider(Group& group, Lv& lv, Judgement& judgement, Context& context);
   void show(const Group& group, const Lv& lv, State state, std::string why,
             std::vector<std::string> needs, Context& context);
   [[nodiscard]] std::string refusal(const Group& group) const;
-  // The device that carries this PV at the seqno that counts; else why there is none.
-  [[nodiscard]] const Device* pv_device(const Group& group, const PhysicalVolume& pv,
-                                        const World& world, std::string* why,
-                                        std::vector<std::string>* needs) const;
+  [[nodiscard]] Standing standing_of(const Group& group, const PhysicalVolume& pv,
+                                     const World& world) const;
   [[nodiscard]] static bool is_idle(const Lv& lv);
   void adopt(const Device& device, Context& context);
   void forget_map(const std::string& devpath, std::string_view unless);
@@ -90,6 +113,7 @@ class LvmPolicy final : public Policy {
   std::map<std::string, Group> groups_;                         // by UUID
   std::map<std::string, std::string> dm_devices_;               // dm UUID -> devpath
   std::set<std::string> dirty_;                                 // groups
+  std::map<std::string, std::set<std::string>> touched_;  // of other groups, by UUID, some LVs
   std::set<std::string> held_up_;  // groups with LVs to be taken down on which something stands
 };
 

@@ -59,8 +59,25 @@ void TargetPolicy::device_gone(const Device&, Context& context) {
 }
 
 void TargetPolicy::thing(const Thing& thing, bool, Context& context) {
-  if (thing.owner != name()) {
-    context.touch();
+  if (thing.owner == name()) {
+    return;
+  }
+  context.touch();
+  Judged& judged = judged_.value;
+  if (!judged.only_things) {
+    return;
+  }
+  for (const auto& its_name : thing.names) {
+    if (judged.devices.contains(its_name)) {
+      judged.touched.insert(its_name);
+    }
+  }
+  // Its names may have been others.
+  if (const auto met = judged.names.find(thing.id); met != judged.names.end()) {
+    judged.touched.insert(met->second.begin(), met->second.end());
+  }
+  if (thing.id.starts_with("lv:")) {
+    judged.touched.insert(judged.unseen.begin(), judged.unseen.end());
   }
 }
 
@@ -85,6 +102,16 @@ bool TargetPolicy::need_device(const std::string& device, Context& context) {
   const bool built = lv.has_value() || device.starts_with("/dev/md");
   if (built) {
     const auto things = world.things_named(name);
+    Judged& judged = judged_.value;
+    judged.devices[name].insert(device);
+    for (const Thing* thing : things) {
+      judged.names[thing->id].insert(name);
+    }
+    if (lv && things.empty()) {
+      judged.unseen.insert(name);
+    } else {
+      judged.unseen.erase(name);
+    }
     const auto ready = std::find_if(things.begin(), things.end(), [](const Thing* thing) {
       return thing->state == State::ready && !thing->doomed;
     });
@@ -242,14 +269,22 @@ bool TargetPolicy::command(const Command& command, Context& context) {
 
 void TargetPolicy::decide(Context& context) {
   const World& world = context.world();
+  Judged& judged = judged_.value;
   if (world.phase() != Phase::gathering) {
+    judged = {};
     return;
   }
   const Plan& plan = world.plan();
   // Disks that come by the thousand change nothing for what is built of them.
-  if (!new_plan_ && judged_.value == world.things_revision()) {
+  if (!new_plan_ && judged.only_things) {
+    for (const auto& its_name : std::exchange(judged.touched, {})) {
+      for (const auto& device : std::set(judged.devices.at(its_name))) {
+        need_device(device, context);
+      }
+    }
     return;
   }
+  judged = {};
   bool only_things = plan.mode == Mode::compare && plan.has_mountlist;
   if (std::exchange(new_plan_, false) && plan.mode != Mode::expert && plan.has_mountlist) {
     for (const auto& module : modules_of(plan)) {
@@ -293,7 +328,7 @@ void TargetPolicy::decide(Context& context) {
       it = published_.erase(it);
     }
   }
-  judged_.value = only_things ? world.things_revision() : 0;
+  judged.only_things = only_things;
 }
 
 }  // namespace muster::target

@@ -35,6 +35,15 @@ class TargetPolicy final : public Policy {
     std::vector<std::string> needs;
   };
 
+  // If every need is one of things, what those say changes it little by little.
+  struct Judged {
+    bool only_things = false;
+    std::map<std::string, std::set<std::string>> devices;  // needed, by the name that things bear
+    std::map<std::string, std::set<std::string>> names;    // found, by id of the thing
+    std::set<std::string> unseen;                          // names of LVs that no thing bears
+    std::set<std::string> touched;                         // names to be looked at again
+  };
+
   // Whether nothing but things tells of it.
   bool need_device(const std::string& device, Context& context);
   void need_drive(const std::string& drive, Context& context);
@@ -44,8 +53,7 @@ class TargetPolicy final : public Policy {
   bool new_plan_ = false;            // not looked at yet
   std::set<std::string> published_;  // requirements of ours that are published
   std::set<std::string> wanted_;     // those of the plan as it is now
-  // The world's things when all was looked at last, if nothing but things counts; else 0.
-  state::Derived<std::uint64_t> judged_;
+  state::Derived<Judged> judged_;
 };
 
 }  // namespace muster::target

@@ -406,6 +406,14 @@ void LvmPolicy::consider(Group& group, Lv& lv, Judgement& judgement, Context& co
     }
   }
   const Device* device = lv.devpath.empty() ? nullptr : world.find(lv.devpath);
+  const bool live = device != nullptr && is_live(*device);
+  if (world.phase() != Phase::gathering && !(live && lv.on.empty())) {
+    // Nothing is put together or taken down any more, whatever its PVs would say.
+    if (live) {
+      show(group, lv, State::ready, {}, {}, context);
+    }
+    return;
+  }
   const auto standing = [&](std::uint32_t pv) -> const Standing& {
     auto& known = judgement.pvs[pv];
     if (!known) {
@@ -481,7 +489,7 @@ void LvmPolicy::consider(Group& group, Lv& lv, Judgement& judgement, Context& co
     }
   }
 
-  if (device != nullptr && is_live(*device)) {
+  if (live) {
     if (lv.on.empty()) {
       lv.on = on;
     }
@@ -529,9 +537,6 @@ void LvmPolicy::consider(Group& group, Lv& lv, Judgement& judgement, Context& co
                                   {"dm_name", lv.dm_name}},
                                  world.plan().tool_ms());
     }
-    return;
-  }
-  if (world.phase() != Phase::gathering) {
     return;
   }
   if (!why.empty()) {

@@ -292,11 +292,12 @@ class Daemon {
 
 // The machine's memory is the restore's. glibc would keep an arena for each worker, and from the
 // first large piece that is given back on (a volume group's text, a scan) more and more of what is
-// free.
+// free. For each device that it looks at libblkid asks for 256 KiB, where a ZFS label would lie:
+// those are not got from the kernel anew each time.
 void keep_little_memory() {
   ::mallopt(M_ARENA_MAX, 1);
-  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-  ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+  ::mallopt(M_MMAP_THRESHOLD, 320 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 640 * 1024);
 }
 
 int run(Settings settings) {

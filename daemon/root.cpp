@@ -220,23 +220,18 @@ std::optional<std::string> Root::read_attribute(const Fd& device, const std::str
   if (!fd) {
     return std::nullopt;
   }
-  struct stat status{};
-  if (::fstat(fd->get(), &status) < 0) {
-    return std::nullopt;
-  }
-  if (S_ISDIR(status.st_mode)) {
+  // sysfs gives all there is at once.
+  std::array<char, kMaxAttribute> buffer;
+  ssize_t got = 0;
+  do {
+    got = ::read(fd->get(), buffer.data(), buffer.size());
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EISDIR) {
     const auto names = list_fd(std::move(*fd), name);
     return names ? std::optional(valid_text(joined(*names), true)) : std::nullopt;
   }
-  if (!S_ISREG(status.st_mode)) {
-    return std::nullopt;
-  }
-  auto text = read_fd(*fd, kMaxAttribute, name);
-  if (!text) {
-    return std::nullopt;
-  }
-  text->resize(std::min(text->size(), kMaxAttribute));
-  return attribute_text(*text);
+  return got < 0 ? std::nullopt
+                 : std::optional(attribute_text({buffer.data(), static_cast<std::size_t>(got)}));
 }
 
 Result<std::string> Root::read_below(const Fd& directory, const char* name, std::size_t limit) {

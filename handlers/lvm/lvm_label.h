@@ -78,7 +78,7 @@ struct MetadataText {
 
 struct PhysicalVolumeHead {
   Label label;
-  // Which of several texts counts is decided by their seqno: see newest() in lvm_metadata.h.
+  // Which of several texts counts is decided by their seqno (lvm_metadata.h).
   std::vector<MetadataText> texts;
   std::vector<std::string> diagnostics;  // areas and texts that are malformed
 };

@@ -1107,14 +1107,4 @@ std::optional<std::vector<TableLine>> linear_table(const VolumeGroup& vg, uint32
   return table;
 }
 
-std::optional<size_t> newest(const std::vector<VolumeGroup>& copies) {
-  std::optional<size_t> best;
-  for (size_t i = 0; i < copies.size(); ++i) {
-    if (!best || copies[i].seqno > copies[*best].seqno) {
-      best = i;
-    }
-  }
-  return best;
-}
-
 }  // namespace muster::lvm

@@ -142,11 +142,6 @@ struct VolumeGroup {
 
 [[nodiscard]] Result<VolumeGroup> parse_volume_group(std::string text);
 
-// Of several copies of one volume group's metadata, the index of the one with the highest seqno,
-// the first of equals; nothing if there is none. (Copies with one seqno may differ in their
-// comments: older LVM2 stamps each with the time.)
-[[nodiscard]] std::optional<size_t> newest(const std::vector<VolumeGroup>& copies);
-
 // --- what follows from it; LV is an index in VolumeGroup::lvs
 
 // The UUIDs of all physical volumes that a logical volume needs: through the volumes that it is

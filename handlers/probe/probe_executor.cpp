@@ -110,7 +110,7 @@ bool is_valid_text(std::string text) {
 }
 
 // {"pv_uuid", "device_size", "vg_text_seqno", "metadata", "mda_count", "mda_usable", "used"}
-Json details_of(const lvm::PhysicalVolumeHead& pv, std::string& note) {
+Json details_of(const lvm::PhysicalVolumeHead& pv, KnownTexts& known, std::string& note) {
   std::size_t usable = 0;
   for (const lvm::MetadataText& text : pv.texts) {
     usable += text.areas.size();
@@ -120,7 +120,7 @@ Json details_of(const lvm::PhysicalVolumeHead& pv, std::string& note) {
             {"mda_count", pv.label.metadata_areas.size()},
             {"mda_usable", usable},
             {"used", pv.label.is_used()}};
-  std::vector<lvm::VolumeGroup> groups;
+  std::vector<std::uint64_t> seqnos;
   std::vector<const std::string*> texts;
   for (const lvm::MetadataText& text : pv.texts) {
     if (text.text.size() > kMaxMetadataText) {
@@ -128,17 +128,20 @@ Json details_of(const lvm::PhysicalVolumeHead& pv, std::string& note) {
                                  text.text.size()));
       continue;
     }
-    if (auto group = lvm::parse_volume_group(text.text)) {
-      groups.push_back(*std::move(group));
+    if (const auto seqno = known.seqno_of(text.text)) {
+      seqnos.push_back(*seqno);
       texts.push_back(&text.text);
     } else {
-      add_note(note, group.error().text);
+      add_note(note, seqno.error().text);
     }
   }
-  if (const auto newest = lvm::newest(groups)) {
-    json["vg_text_seqno"] = groups[*newest].seqno;
-    if (is_valid_text(*texts[*newest])) {
-      json["metadata"] = *texts[*newest];
+  if (!seqnos.empty()) {
+    // The first of equals: older LVM2 stamps each copy with the time.
+    const auto newest = std::max_element(seqnos.begin(), seqnos.end());
+    const std::string& text = *texts[static_cast<std::size_t>(newest - seqnos.begin())];
+    json["vg_text_seqno"] = *newest;
+    if (is_valid_text(text)) {
+      json["metadata"] = text;
     } else {
       add_note(note, "the volume group's metadata is not valid UTF-8: left to lvm");
     }
@@ -207,7 +210,8 @@ void announce_reads(const Fd& device, std::uint64_t bytes) {
 
 // An Error is the device's.
 Result<Findings> look(const Fd& device, std::uint64_t bytes, bool optical,
-                      std::uint64_t session_offset, const std::optional<Disk>& disk) {
+                      std::uint64_t session_offset, const std::optional<Disk>& disk,
+                      KnownTexts& known) {
   Findings findings;
   Evidence evidence;
   evidence.device_bytes = bytes;
@@ -285,12 +289,34 @@ Result<Findings> look(const Fd& device, std::uint64_t bytes, bool optical,
   }
   if (evidence.lvm &&
       (choice.winner == Choice::Winner::lvm || choice.winner == Choice::Winner::conflict)) {
-    findings.details["lvm"] = details_of(*evidence.lvm, findings.note);
+    findings.details["lvm"] = details_of(*evidence.lvm, known, findings.note);
   }
   return findings;
 }
 
 }  // namespace
+
+Result<std::uint64_t> KnownTexts::seqno_of(const std::string& text) {
+  constexpr std::size_t kMost = 2;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Known& each : known_) {
+      if (each.text == text) {
+        return each.seqno;
+      }
+    }
+  }
+  const auto group = lvm::parse_volume_group(text);
+  if (!group) {
+    return tl::unexpected(group.error());
+  }
+  const std::lock_guard lock(mutex_);
+  known_.push_back({text, group->seqno});
+  if (known_.size() > kMost) {
+    known_.pop_front();
+  }
+  return group->seqno;
+}
 
 Urgency ProbeExecutor::urgency(const Effect& effect) const {
   return effect.subject.starts_with("dm-") ? Urgency::whenever : Urgency::soon;
@@ -353,7 +379,7 @@ Result<Json> ProbeExecutor::read(const Effect& effect) {
     return result;  // an empty drive or an array that does not run
   }
   const std::optional<Disk> disk = partition ? disk_of(devices_, devno) : std::nullopt;
-  auto findings = look(device, *bytes, optical, session_offset, disk);
+  auto findings = look(device, *bytes, optical, session_offset, disk, texts_);
   if (block_diskseq(device) != diskseq) {
     result["changed"] = true;
   }

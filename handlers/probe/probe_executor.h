@@ -1,10 +1,30 @@
 // Reads what stands on a block device.
 #pragma once
 
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+
 #include "handlers/block_device.h"
 #include "handlers/handler.h"
 
 namespace muster::probe {
+
+// Metadata texts that were read last. All PVs of a volume group carry one, which is parsed once.
+// Threads: any.
+class KnownTexts {
+ public:
+  [[nodiscard]] Result<std::uint64_t> seqno_of(const std::string& text);
+
+ private:
+  struct Known {
+    std::string text;
+    std::uint64_t seqno = 0;
+  };
+  std::mutex mutex_;
+  std::deque<Known> known_;
+};
 
 class ProbeExecutor : public Executor {
  public:
@@ -29,6 +49,7 @@ class ProbeExecutor : public Executor {
   Result<Json> read(const Effect& effect);
 
   const BlockDevices& devices_;
+  KnownTexts texts_;
 };
 
 }  // namespace muster::probe

@@ -5,6 +5,7 @@
 // file, its children are still its children. After three such crashes it becomes a shell.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@ constexpr const char* kPath =
     "PATH=/bin:/usr/bin:/sbin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/mondo";
 constexpr const char* kShell = "/usr/lib/muster/bin/busybox";
 constexpr char kMostCrashes = '3';
+// What PID 1 does is little, and everybody waits for it. Its children run at the usual priority.
+constexpr int kNice = -10;
 constexpr int kMostDescriptors = 256;  // PID 1 has some forty
 
 char g_crashes[2] = "0";
@@ -74,6 +77,7 @@ void leave_everybody() {
   for (;;) {
     const pid_t child = ::fork();  // the shell is a child: leaving it must not end PID 1
     if (child == 0) {
+      ::setpriority(PRIO_PROCESS, 0, 0);
       char shell[] = "sh";
       char* argv[] = {shell, nullptr};
       ::execve(kShell, argv, environment);
@@ -130,6 +134,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   catch_crashes();
+  ::setpriority(PRIO_PROCESS, 0, kNice);
   SupervisorOptions options;
   // The file is only there if there was a life before this one: the words may come from the kernel
   // command line as well.

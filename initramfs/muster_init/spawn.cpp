@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,6 +53,7 @@ struct ChildPlan {
 [[noreturn]] void become(const ChildPlan& plan, char** argv, char** env, int report) {
   ::setsid();
   reset_signals();
+  ::setpriority(PRIO_PROCESS, 0, 0);
   int tty = plan.terminal;
   if (plan.tty_path != nullptr) {
     tty = ::open(plan.tty_path, O_RDWR | O_NOCTTY);
@@ -149,6 +151,7 @@ Result<Child> spawn_work(void (*work)()) {
   }
   if (child.pid == 0) {
     reset_signals();
+    ::setpriority(PRIO_PROCESS, 0, 0);
     work();
     ::_exit(0);
   }

@@ -419,7 +419,7 @@ static void report_processes(void)
 		closedir(directory);
 }
 
-/* "  task-12  [000] d..2.  123.456789: sched_switch: ..." of the last second before the launch, as "T NS task-12 sched_switch: ..." */
+/* "  task-12  [000] d..2.  123.456789: sched_switch: ..." of the last three seconds before the launch, as "T NS task-12 sched_switch: ..." */
 static void report_trace(uint64_t launch)
 {
 	if (!word("bench.points")[0])
@@ -430,7 +430,7 @@ static void report_trace(uint64_t launch)
 	int at;
 	while (trace && fgets(line, sizeof line, trace)) {
 		if (sscanf(line, " %63s [%*[0-9]] %*s %llu.%llu: %n", task, &seconds, &microseconds, &at) == 3 &&
-		    seconds * 1000000000 + microseconds * 1000 + 1000000000 > launch)
+		    seconds * 1000000000 + microseconds * 1000 + 3000000000 > launch)
 			say("{\"section\":\"event\",\"value\":\"T %llu %s %.900s\"}", seconds * 1000000000 + microseconds * 1000, task,
 			    clean(line + at));
 	}

@@ -328,8 +328,8 @@ TEST(ReadPhysicalVolume, AStaleCopyIsTheOlderOne) {
     ASSERT_TRUE(vg) << vg.error().text;
     copies.push_back(*vg);
   }
-  EXPECT_EQ(newest(copies), 1);
   EXPECT_LT(copies[0].seqno, copies[1].seqno);
+  EXPECT_EQ(copies[2].seqno, copies[1].seqno);
   const auto missing = [](const VolumeGroup& vg) {
     std::vector<bool> out;
     for (const PhysicalVolume& pv : vg.pvs) {
@@ -339,7 +339,6 @@ TEST(ReadPhysicalVolume, AStaleCopyIsTheOlderOne) {
   };
   EXPECT_THAT(missing(copies[0]), ElementsAre(false, false, false));
   EXPECT_THAT(missing(copies[1]), ElementsAre(false, true, false));
-  EXPECT_EQ(newest({}), std::nullopt);
 }
 
 }  // namespace

@@ -52,6 +52,12 @@ void set_nice(pid_t thread, Urgency urgency) {
                                   kNice.at(static_cast<std::size_t>(urgency))));
 }
 
+clockid_t cpu_clock_of_this_thread() {
+  clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+  static_cast<void>(::pthread_getcpuclockid(::pthread_self(), &clock));
+  return clock;
+}
+
 EffectDone call(Executor* executor, const Effect& effect) {
   EffectDone done{.id = effect.id,
                   .ok = false,
@@ -85,6 +91,12 @@ EffectDone call(Executor* executor, const Effect& effect) {
 
 }  // namespace
 
+std::chrono::nanoseconds Workers::cpu_time_of(clockid_t thread) {
+  timespec now{};
+  static_cast<void>(::clock_gettime(thread, &now));
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 // Shared with every thread: one that hangs may outlive the Workers.
 struct Workers::State : std::enable_shared_from_this<Workers::State> {
   // An effect and when its executor wants it done.
@@ -93,7 +105,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     Urgency urgency = Urgency::now;
     Clock::time_point ready;
   };
-  // One inside its executor.
+  // One inside its executor. All times are of Clock, but for `cpu`.
   struct Run {
     const Effect* effect = nullptr;
     pid_t thread = 0;
@@ -103,6 +115,10 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     Clock::time_point due;
     bool has_deadline = false;
     bool late = false;
+    clockid_t cpu_clock = 0;       // of its thread
+    std::chrono::nanoseconds cpu;  // what the thread had used when it was looked at
+    Clock::time_point looked;
+    Clock::time_point busy;  // it counts as busy until then
   };
 
   mutable std::mutex mutex;
@@ -167,17 +183,38 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     add_thread([](State& state, std::uint64_t number) { state.work_on(number); }, "worker");
   }
 
+  // With the mutex held: until when this one keeps a CPU busy, as far as can be seen. To what can
+  // wait it does so also while it waits for hardware: there will be something to do.
+  [[nodiscard]] Clock::time_point busy_until(Run& run, Urgency urgency,
+                                             Clock::time_point now) const {
+    if (urgency == Urgency::whenever) {
+      return run.began + patience.busy;
+    }
+    // Eight threads may share the CPU that one is not given up for.
+    constexpr int kLeastShare = 8;
+    if (run.busy <= now && run.looked + patience.look <= now) {
+      const auto cpu = patience.cpu_time(run.cpu_clock);
+      if ((cpu - run.cpu) * kLeastShare >= now - run.looked) {
+        run.busy = std::min(now + patience.look, run.began + patience.busy);
+      }
+      run.looked = now;
+      run.cpu = cpu;
+    }
+    return run.busy;
+  }
+
   // With the mutex held: until when others have the CPUs to themselves, those of its own handler
   // that are urgent, and if it can wait all that cannot.
-  [[nodiscard]] Clock::time_point busy_until(Urgency urgency, const std::string& handler) const {
+  [[nodiscard]] Clock::time_point busy_until(Urgency urgency, const std::string& handler,
+                                             Clock::time_point now) {
     const auto counts = [&](Urgency other, const std::string& its_handler) {
       return urgency == Urgency::whenever ? other < urgency
                                           : other < urgency && its_handler == handler;
     };
     std::vector<Clock::time_point> taken;
-    for (const auto& [number, run] : runs) {
+    for (auto& [number, run] : runs) {
       if (counts(run.urgency, run.effect->handler)) {
-        taken.push_back(run.began + patience.busy);
+        taken.push_back(busy_until(run, urgency, now));
       }
     }
     for (const auto& end : ended) {
@@ -213,7 +250,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
         if (closed != nullptr && *closed == task->effect.handler) {
           continue;  // as the one before it
         }
-        const auto until = std::min(busy_until(task->urgency, task->effect.handler),
+        const auto until = std::min(busy_until(task->urgency, task->effect.handler, now),
                                     task->ready + patience.longest);
         if (until <= now) {
           return take(queue, task);
@@ -299,6 +336,7 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
 
   void work_on(std::uint64_t number) {
     const pid_t thread = ::gettid();
+    const clockid_t cpu_clock = cpu_clock_of_this_thread();
     Urgency nice = Urgency::now;
     std::unique_lock lock(mutex);
     for (;;) {
@@ -325,14 +363,19 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
       }
       // Whoever has a lane may hold up others any time.
       const Urgency priority = effect.lane.empty() ? task.urgency : Urgency::now;
+      const auto now = Clock::now();
       Run run{.effect = &effect,
               .thread = thread,
               .urgency = task.urgency,
               .nice = priority,
-              .began = Clock::now(),
+              .began = now,
               .due = {},
               .has_deadline = effect.deadline_ms > 0,
-              .late = false};
+              .late = false,
+              .cpu_clock = cpu_clock,
+              .cpu = patience.cpu_time(cpu_clock),
+              .looked = now,
+              .busy = now + std::min(patience.look, patience.busy)};
       if (run.has_deadline) {
         run.due = run.began + std::chrono::milliseconds(effect.deadline_ms);
         deadlines.notify_one();

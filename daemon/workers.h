@@ -8,12 +8,14 @@
 // Effects of one urgency start in the order in which they were given, more urgent ones before them
 // and, where they compete for the CPU, at a higher priority; some threads are kept for what is
 // urgent. What is not urgent and touches no device does not begin while urgent ones of its handler
-// keep every CPU busy, and what can wait (Urgency::whenever) not while anything else does, for as
-// long as one of those reasonably does. How urgent one is may change with the outcome of another of
-// its handler (Executor::urgency_revision). Those of one lane run one after the other, the more
-// urgent ones first: a late one holds its lane until it returns, since what shares a lane must
-// never run side by side.
+// keep every CPU busy (not those that wait for hardware), and what can wait (Urgency::whenever) not
+// while anything else does, for as long as one of those reasonably does. How urgent one is may
+// change with the outcome of another of its handler (Executor::urgency_revision). Those of one lane
+// run one after the other, the more urgent ones first: a late one holds its lane until it returns,
+// since what shares a lane must never run side by side.
 #pragma once
+
+#include <time.h>
 
 #include <chrono>
 #include <cstddef>
@@ -32,6 +34,9 @@ class Workers {
   static constexpr std::size_t kThreads = 8;
   static constexpr std::size_t kKept = 2;  // of them, for Urgency::now
 
+  // What a thread has had of the CPUs so far.
+  [[nodiscard]] static std::chrono::nanoseconds cpu_time_of(clockid_t thread);
+
   // How long others are left the CPUs by what can wait.
   struct Patience {
     // So long one keeps a CPU busy, and so long after its end, in which what it was for is asked
@@ -39,8 +44,12 @@ class Workers {
     // no priority helps.
     std::chrono::milliseconds busy{200};
     std::chrono::milliseconds linger{50};
+    // But only while it is on a CPU, which is looked at so often: many an insertion waits for
+    // hardware. What can wait does not begin in such a pause.
+    std::chrono::milliseconds look{50};
     // But nothing waits longer than this for a CPU.
     std::chrono::milliseconds longest{2000};
+    std::function<std::chrono::nanoseconds(clockid_t)> cpu_time = cpu_time_of;
   };
 
   // `deliver` is called on the pool's threads, one call at a time, never after the destructor

@@ -254,9 +254,10 @@ TEST_F(WorkersTest, WhoeverHoldsALaneIsAsUrgentAsWhoWaitsForIt) {
   EXPECT_THAT(gate_->wait_started(4), ElementsAre("first", "whenever", "now", "soon"));
 }
 
-constexpr Workers::Patience kEndless{.busy = std::chrono::hours(1),
-                                     .linger = std::chrono::milliseconds(0),
-                                     .longest = std::chrono::hours(1)};
+const Workers::Patience kEndless{.busy = std::chrono::hours(1),
+                                 .linger = std::chrono::milliseconds(0),
+                                 .look = std::chrono::hours(1),
+                                 .longest = std::chrono::hours(1)};
 
 TEST_F(WorkersTest, WhatCanWaitDoesNotBeginBesideWhatIsUrgent) {
   start(4, 1, kEndless);
@@ -279,6 +280,50 @@ TEST_F(WorkersTest, WhatCanWaitBeginsOnAnotherCpu) {
   gate_->wait_started(1);
   run(2, "whenever");
   EXPECT_EQ(gate_->wait_started(2).back(), "whenever");
+  gate_->let_all();
+  wait(2);
+}
+
+TEST_F(WorkersTest, WhatIsUrgentAndWaitsForHardwareHoldsNobodyBack) {
+  start(4, 1,
+        {.busy = std::chrono::hours(1),
+         .linger = std::chrono::milliseconds(0),
+         .look = std::chrono::milliseconds(5),
+         .longest = std::chrono::hours(1)});
+  run(1, "now 1");
+  gate_->wait_started(1);
+  run(2, "soon");
+  EXPECT_EQ(gate_->wait_started(2).back(), "soon");
+  gate_->let_all();
+  wait(2);
+}
+
+TEST_F(WorkersTest, WhatIsUrgentAndOnACpuIsLeftAlone) {
+  std::mutex mutex;
+  std::condition_variable looked;
+  int looks = 0;
+  // All the time there is.
+  const auto cpu_time = [&](clockid_t) {
+    const std::lock_guard lock(mutex);
+    ++looks;
+    looked.notify_all();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+        std::chrono::steady_clock::now().time_since_epoch());
+  };
+  start(4, 1,
+        {.busy = std::chrono::hours(1),
+         .linger = std::chrono::milliseconds(0),
+         .look = std::chrono::milliseconds(1),
+         .longest = std::chrono::hours(1),
+         .cpu_time = cpu_time});
+  run(1, "now 1");
+  gate_->wait_started(1);
+  run(2, "soon");
+  {
+    std::unique_lock lock(mutex);
+    looked.wait(lock, [&] { return looks > 5; });
+  }
+  EXPECT_THAT(gate_->wait_started(1), ElementsAre("now 1"));
   gate_->let_all();
   wait(2);
 }

@@ -18,10 +18,11 @@
 #include "initramfs/muster_init/files.h"
 #include "initramfs/muster_init/kernel_words.h"
 #include "initramfs/muster_init/supervisor.h"
+#include "initramfs/one_file/programs.h"
+
+namespace muster::init {
 
 namespace {
-
-using namespace muster::init;
 
 constexpr const char* kPath =
     "PATH=/bin:/usr/bin:/sbin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/mondo";
@@ -128,7 +129,7 @@ std::vector<std::string> child_environment() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   if (::getpid() != 1) {
     say_fatal("muster-init: I am the first process of a rescue image; I do nothing else\n");
     return 2;
@@ -151,3 +152,5 @@ int main(int argc, char** argv) {
   static Supervisor supervisor(std::move(options));
   supervisor.run();
 }
+
+}  // namespace muster::init

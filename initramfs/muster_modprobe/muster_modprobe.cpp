@@ -22,11 +22,11 @@
 #include "initramfs/muster_init/files.h"
 #include "initramfs/muster_modprobe/load_plan.h"
 #include "initramfs/muster_modprobe/module_index.h"
+#include "initramfs/one_file/programs.h"
+
+namespace muster::modprobe {
 
 namespace {
-
-using namespace muster::modprobe;
-using muster::Fd;
 
 constexpr const char* kTrees = "/usr/lib/muster/modules/";
 constexpr const char* kSecondTrees = "/lib/modules/";
@@ -178,7 +178,7 @@ int load_group(Loader& loader, const ModuleIndex& index, const std::vector<Step>
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   const std::string name(requested_name(argc, argv));
   utsname system{};
   if (name.empty() || ::uname(&system) != 0) {
@@ -207,3 +207,5 @@ int main(int argc, char** argv) {
   }
   return served ? 0 : 1;
 }
+
+}  // namespace muster::modprobe

@@ -20,10 +20,12 @@
 
 #include "initramfs/muster_unpack/member_reader.h"
 #include "initramfs/muster_unpack/tools_step.h"
+#include "initramfs/one_file/programs.h"
+
+namespace muster::unpack {
 
 namespace {
 
-using namespace muster::unpack;
 using nlohmann::json;
 
 constexpr std::uint64_t kExtractLimit = std::uint64_t{512} * 1024 * 1024;
@@ -135,7 +137,7 @@ int tools(Arguments& arguments) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   Arguments arguments;
   const std::string problem = parse({argv + 1, argv + argc}, arguments);
   if (!problem.empty()) {
@@ -148,3 +150,5 @@ int main(int argc, char** argv) {
     return 1;
   }
 }
+
+}  // namespace muster::unpack

@@ -105,6 +105,35 @@ done
 # the loader of the image alone must be able to start them
 check "unpacked program starts" "$own/lib/ld-linux-x86-64.so.2" --library-path "$own/lib" "$own/bin/mdadm"
 
+# ---------------------------------------------------------------- one file, several names
+
+for name in muster-modprobe muster-unpack; do
+	check "$name is muster-init's file" test "$(readlink "$own/bin/$name")" = muster-init
+done
+check "musterd and muster are two files here" test ! -L "$own/bin/musterd" -a ! -L "$own/bin/muster"
+check "what is in only one place is a file" test ! -L "$own/bin/muster-init"
+cp -rL "$work/bin" "$work/copies"
+cp "$work/copies/musterd" "$work/copies/muster"
+check "also of copies" "$builder" --bin "$work/copies" --root "$work/root" --rules "$work/rules" --no-modules --compress none \
+	--output "$work/copies.img"
+unpack "$work/copies.img" "$work/copies.d"
+check "a copy of muster-init is a link" test "$(readlink "$work/copies.d/usr/lib/muster/bin/muster-unpack")" = muster-init
+check "a copy of musterd is a link" test "$(readlink "$work/copies.d/usr/lib/muster/bin/muster")" = musterd
+says() {  # STATUS TEXT COMMAND ..
+	local status=$1 text=$2 output got
+	shift 2
+	output=$("$@" 2>&1)
+	got=$?
+	[ $got = "$status" ] || { echo "status $got, not $status: $output" && return 1; }
+	case $output in *"$text"*) ;; *) echo "wanted '$text', got '$output'" && return 1 ;; esac
+}
+check "called muster-init" says 2 "muster-init: I am the first process" "$own/bin/muster-init"
+check "called init" says 2 "muster-init: I am the first process" bash -c "exec -a /init '$own/bin/muster-init'"
+check "called muster-modprobe" says 1 "" "$own/bin/muster-modprobe"
+check "called muster-unpack" says 2 "muster-unpack: say extract or tools" "$own/bin/muster-unpack"
+ln -s "$own/bin/muster-init" "$work/muster-else"
+check "called otherwise" says 2 "muster-else: I am muster-init, muster-modprobe and muster-unpack" "$work/muster-else"
+
 # ---------------------------------------------------------------- drivers
 
 index=$own/modules/9.9/muster.index

@@ -27,13 +27,14 @@
 #include "daemon/control.h"
 #include "daemon/fd.h"
 #include "daemon/json_line.h"
+#include "daemon/programs.h"
 #include "daemon/record.h"
 #include "daemon/status_table.h"
 #include "daemon/version.h"
 
-namespace {
+namespace muster::client {
 
-using namespace muster;
+namespace {
 
 constexpr int kRefused = 1;
 constexpr int kNotRunning = 2;
@@ -249,7 +250,7 @@ int hand_to_muster_replay(char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   if (is_about_a_recording(argc, argv)) {
     return hand_to_muster_replay(argv);
   }
@@ -326,3 +327,5 @@ int main(int argc, char** argv) {
   return ask(socket, request, 0,
              [&](const Json& answer) { json ? show_json(answer) : show_text(answer); });
 }
+
+}  // namespace muster::client

@@ -23,15 +23,16 @@
 #include "daemon/facts.h"
 #include "daemon/init_watch.h"
 #include "daemon/loop.h"
+#include "daemon/programs.h"
 #include "daemon/root.h"
 #include "daemon/uevent_source.h"
 #include "daemon/version.h"
 #include "daemon/workers.h"
 #include "handlers/registry.h"
 
-namespace {
+namespace muster::daemon {
 
-using namespace muster;
+namespace {
 
 struct Settings {
   std::string root = "/";
@@ -328,7 +329,7 @@ int run(Settings settings) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   keep_little_memory();
   Settings settings;
   CLI::App app{"Readies this machine for a restore and starts mondorestore.", "musterd"};
@@ -354,3 +355,5 @@ int main(int argc, char** argv) {
   }
   return run(std::move(settings));
 }
+
+}  // namespace muster::daemon

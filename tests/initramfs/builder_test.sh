@@ -1,13 +1,14 @@
 #!/bin/bash
 # muster-mkinitramfs: what it builds, that it builds the same again, and what it says to wrong arguments.
 #
-#   builder_test.sh BUILDER BIN
+#   builder_test.sh BUILDER BIN MUSTERD
 #
 # Works with a module tree of four tiny modules and stand-ins for mdadm, lvm and musterd, so it needs no kernel package.
 set -u
 export LC_ALL=C
 builder=$(readlink -f "$1")
 bin=$(readlink -f "$2")
+musterd=$(readlink -f "$3")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
@@ -133,6 +134,12 @@ check "called muster-modprobe" says 1 "" "$own/bin/muster-modprobe"
 check "called muster-unpack" says 2 "muster-unpack: say extract or tools" "$own/bin/muster-unpack"
 ln -s "$own/bin/muster-init" "$work/muster-else"
 check "called otherwise" says 2 "muster-else: I am muster-init, muster-modprobe and muster-unpack" "$work/muster-else"
+
+check "called musterd" says 0 "Usage: musterd [OPTIONS]" "$musterd" --help
+ln -s "$musterd" "$work/muster"
+check "called muster" says 0 "Usage: muster [OPTIONS] SUBCOMMAND" "$work/muster" --help
+ln -s "$musterd" "$work/mustered"
+check "called neither" says 2 "mustered: I am musterd and muster" "$work/mustered" --help
 
 # ---------------------------------------------------------------- drivers
 

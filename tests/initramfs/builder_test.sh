@@ -33,6 +33,9 @@ mkdir -p "$work/bin" "$work/root/sbin" "$work/root/etc/modprobe.d" "$work/root/l
 for name in muster-init muster-modprobe muster-modindex muster-mkcpio muster-unpack; do
 	ln -s "$(readlink -f "$bin/$name")" "$work/bin/$name"
 done
+for file in "$bin"/no-lib*; do
+	ln -s "$(readlink -f "$file")" "$work/bin/${file##*/}"
+done
 printf '#!/bin/sh\necho musterd\n' >"$work/bin/musterd"
 printf '#!/bin/sh\necho muster\n' >"$work/bin/muster"
 chmod 755 "$work/bin/musterd" "$work/bin/muster"
@@ -134,12 +137,67 @@ check "called muster-modprobe" says 1 "" "$own/bin/muster-modprobe"
 check "called muster-unpack" says 2 "muster-unpack: say extract or tools" "$own/bin/muster-unpack"
 ln -s "$own/bin/muster-init" "$work/muster-else"
 check "called otherwise" says 2 "muster-else: I am muster-init, muster-modprobe and muster-unpack" "$work/muster-else"
-
 check "called musterd" says 0 "Usage: musterd [OPTIONS]" "$musterd" --help
 ln -s "$musterd" "$work/muster"
 check "called muster" says 0 "Usage: muster [OPTIONS] SUBCOMMAND" "$work/muster" --help
 ln -s "$musterd" "$work/mustered"
 check "called neither" says 2 "mustered: I am musterd and muster" "$work/mustered" --help
+
+# ---------------------------------------------------------------- what stands in for large libraries
+
+loader() { "$own/lib/ld-linux-x86-64.so.2" --library-path "$own/lib" "$@"; }
+check "the stand-in for libcrypto" test "$(stat -c %s "$own/lib/libcrypto.so.3")" -lt 65536
+check "modprobe starts with it" loader "$own/bin/modprobe" --version
+ln -s "$own/bin/modprobe" "$work/modinfo"
+# A module with something behind it that says of itself that it is a signature (struct module_signature: PKCS#7, 64 bytes).
+{
+	cat "$tree/kernel/drivers/md/useful.ko"
+	head -c 64 /dev/zero
+	printf '\0\0\2\0\0\0\0\0\0\0\0\100~Module signature appended~\n'
+} >"$work/signed.ko"
+check "modinfo of a signed module" says 0 md-level-77 loader --argv0 modinfo "$own/bin/modprobe" "$work/signed.ko"
+check "lists all of its fields" test \
+	"$(loader --argv0 modinfo "$own/bin/modprobe" -F alias "$work/signed.ko" | tr '\n' ' ')" = "md-level-77 block-major-9-* "
+
+# A lvm that wants more of libcrypto than the stand-in has, or the same of another version, gets the real one.
+for kind in "more EVP_sha256 OPENSSL_3.0.0" "newer BN_free OPENSSL_3.9.9" "enough BN_free OPENSSL_3.0.0"; do
+	read -r name function version <<<"$kind"
+	mkdir -p "$work/$name/sbin" "$work/$name/lib"
+	cp "$work/root/sbin/mdadm" "$work/$name/sbin/"
+	echo "$version { global: *; };" >"$work/version"
+	echo "void $function(void){} char large[100000]={1};" | gcc -x c -shared -fPIC -Wl,--version-script="$work/version" \
+		-Wl,-soname,libcrypto.so.3 -o "$work/$name/lib/libcrypto.so.3" - || exit 1
+	echo "void $function(void); int main(void){$function();}" |
+		gcc -x c -o "$work/$name/sbin/lvm" - -x none "$work/$name/lib/libcrypto.so.3" || exit 1
+	output=$("$builder" --bin "$work/bin" --root "$work/$name" --rules "$work/rules" --no-modules --compress none \
+		--output "$work/$name.img" 2>&1)
+	[ $? = 0 ] || bad "$name: not built: $output"
+	unpack "$work/$name.img" "$work/$name.d"
+	chosen=real
+	[ "$(stat -c %s "$work/$name.d/usr/lib/muster/lib/libcrypto.so.3")" -gt 65536 ] || chosen=stand-in
+	case $name in
+	enough) check "$name: stand-in" test "$chosen:$output" = stand-in: ;;
+	*) check "$name: the real one, and why" test "$chosen:$output" = "real:muster-mkinitramfs: all of libcrypto.so.3 goes into \
+the image, our stand-in is not enough for: lvm ($function@$version)" ;;
+	esac
+done
+
+# Of what the real libraries needed, only what somebody else needs stays.
+mkdir -p "$work/prune/sbin" "$work/prune/lib"
+cp "$work/root/sbin/mdadm" "$work/prune/sbin/"
+echo 'void inner(void){}' | gcc -x c -shared -fPIC -Wl,-soname,libinner.so.1 -o "$work/prune/lib/libinner.so.1" - || exit 1
+echo 'LIBSELINUX_1.0 { global: *; };' >"$work/version"
+echo 'void inner(void); int is_selinux_enabled(void){inner();return 1;}' | gcc -x c -shared -fPIC -Wl,--version-script="$work/version" \
+	-Wl,-soname,libselinux.so.1 -o "$work/prune/lib/libselinux.so.1" - -x none "$work/prune/lib/libinner.so.1" || exit 1
+echo 'int is_selinux_enabled(void); int main(void){return is_selinux_enabled();}' | gcc -x c -o "$work/prune/sbin/lvm" - \
+	-x none "$work/prune/lib/libselinux.so.1" -Wl,-rpath-link,"$work/prune/lib" || exit 1
+check "builds with a stand-in for libselinux" "$builder" --bin "$work/bin" --root "$work/prune" --rules "$work/rules" --no-modules \
+	--compress none --output "$work/prune.img"
+unpack "$work/prune.img" "$work/prune.d"
+check "it is in" test -e "$work/prune.d/usr/lib/muster/lib/libselinux.so.1"
+check "and not what the real one needed" test ! -e "$work/prune.d/usr/lib/muster/lib/libinner.so.1"
+check "what lvm asks it" says 0 "" "$work/prune.d/usr/lib/muster/lib/ld-linux-x86-64.so.2" \
+	--library-path "$work/prune.d/usr/lib/muster/lib" "$work/prune.d/usr/lib/muster/bin/lvm"
 
 # ---------------------------------------------------------------- drivers
 

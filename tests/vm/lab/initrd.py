@@ -16,7 +16,8 @@ LEAN = ("--compress", "none", "--driver", "none", *(word for name in (
     "dm_thin_pool", "crc32c_generic", "crc32c_intel", "nls_ascii", "nls_utf8") for word in ("--driver", name)))
 FULL = ()
 
-PROGRAMS = ("musterd", "muster", "muster-init", "muster-modprobe", "muster-unpack", "muster-modindex", "muster-mkcpio")
+PROGRAMS = ("musterd", "muster", "muster-init", "muster-modprobe", "muster-unpack", "muster-modindex", "muster-mkcpio",
+            "no-libcrypto.so.3", "no-libsystemd.so.0", "no-libselinux.so.1")
 
 
 def program_dir():

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """bench/boot: what is read from a boot, what is a bad one, and what counts as worse."""
+import os
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -59,6 +61,26 @@ def result(contender, run, reaction, arrangement="b", bad=(), **more):
 
 def summary(results):
     return table.summarise(results, ["a", "d", "e"])
+
+
+class Sizes(unittest.TestCase):
+    def sizes(self, **more):
+        with tempfile.TemporaryDirectory() as directory:
+            small, large = Path(directory, "small"), Path(directory, "large")
+            small.write_bytes(os.urandom(50 << 10))
+            large.write_bytes(os.urandom(200 << 10))
+            made = contenders.Contender("x", "", lambda a: large, **{k: lambda a: small for k in more}).sizes(None)
+        return tuple(round(made[key] / 50) for key in ("image_kb", "bare_kb"))
+
+    def test_with_and_without_what_the_others_lack(self):
+        self.assertEqual(self.sizes(bare_userland=True), (4, 1))
+
+    def test_nothing_that_the_others_lack(self):
+        self.assertEqual(self.sizes(), (4, 4))
+
+    def test_both_are_printed(self):
+        text = table.printed(summary([result("muster", 0, 30.0, image_kb=8246.0, bare_kb=7039.0)]), {})
+        self.assertIn("| 8246 (1.00 / –) | 7039 (1.00 / –) |", text)
 
 
 class Compared(unittest.TestCase):

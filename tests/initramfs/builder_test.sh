@@ -199,6 +199,26 @@ check "and not what the real one needed" test ! -e "$work/prune.d/usr/lib/muster
 check "what lvm asks it" says 0 "" "$work/prune.d/usr/lib/muster/lib/ld-linux-x86-64.so.2" \
 	--library-path "$work/prune.d/usr/lib/muster/lib" "$work/prune.d/usr/lib/muster/bin/lvm"
 
+# ---------------------------------------------------------------- thin and cache tools
+
+mkdir -p "$work/thin/sbin"
+cp "$work/root/sbin/"* "$work/thin/sbin/"
+cp "$(readlink -f /bin/true)" "$work/thin/sbin/pdata_tools"
+thin() { "$builder" --bin "$work/bin" --root "$work/thin" --rules "$work/rules" --no-modules --compress none "$@"; }
+check "with thin tools" thin --output "$work/with.img"
+unpack "$work/with.img" "$work/with.d"
+for name in thin_check cache_check; do
+	check "$name" test "$(readlink "$work/with.d/usr/lib/muster/bin/$name")" = pdata_tools
+	check "lvm knows $name" grep -q "${name}_executable = \"/usr/lib/muster/bin/$name\"" "$work/with.d/etc/lvm/lvm.conf"
+done
+check "without" thin --without-thin --output "$work/without.img"
+unpack "$work/without.img" "$work/without.d"
+for name in thin_check cache_check; do
+	check "no $name" test ! -e "$work/without.d/usr/lib/muster/bin/$name" -a ! -L "$work/without.d/sbin/$name"
+	check "lvm calls no $name" grep -q "${name}_executable = \"\"" "$work/without.d/etc/lvm/lvm.conf"
+done
+check "nor pdata_tools" test ! -e "$work/without.d/usr/lib/muster/bin/pdata_tools"
+
 # ---------------------------------------------------------------- drivers
 
 index=$own/modules/9.9/muster.index

@@ -18,6 +18,12 @@ class Contender:
     execs_itself: bool = False          # the device manager becomes mondorestore, and leaves its peak to it
     journal: str = ""
     more_words: object = None
+    bare_userland: object = None        # the same without what none of the others has, for comparing sizes
+
+    def sizes(self, arrangement):
+        """In KiB, packed: the userland, and what of it the others have, too."""
+        packed = [image_size(make(arrangement)) / 1024 for make in (self.userland, self.bare_userland) if make]
+        return {"image_kb": packed[0], "bare_kb": packed[-1]}
 
     def words(self, arrangement):
         return self.more_words(arrangement) if self.more_words else ()
@@ -37,9 +43,9 @@ def _with_modules_folder(tree):
 
 # ---------------------------------------------------------------- muster
 
-def muster(arrangement):
+def muster(arrangement, options=()):
     """The builder's image, the files of the backup, and the index that it would have made of its modules."""
-    base = initrd.built(("--compress", "none"), modules=False)
+    base = initrd.built(("--compress", "none", *options), modules=False)
     version = debian.kernel().version
     own = subprocess.run([str(initrd.program_dir() / "muster-modindex"), str(modules_tree()), str(HERE)],
                          stdout=subprocess.PIPE, check=True).stdout
@@ -198,7 +204,8 @@ def floor(arrangement):
 
 
 CONTENDERS = {c.name: c for c in (
-    Contender("muster", "this project", muster, ("musterd",), journal="/run/muster/journal.jsonl"),
+    Contender("muster", "this project", muster, ("musterd",), journal="/run/muster/journal.jsonl",
+              bare_userland=lambda arrangement: muster(arrangement, ("--without-thin",))),
     Contender("udevd", "systemd-udevd, mdadm and lvm2 with Debian's rules, `udevadm wait`", udevd, ("systemd-udevd", "udevadm")),
     Contender("initramfs-tools", "mkinitramfs's image, polled once a second as it does for its root", initramfs_tools,
               ("systemd-udevd",), more_words=lambda arrangement: ("boot=mondo",)),

@@ -4,12 +4,13 @@ import statistics
 # key, heading, unit of the format; the first of them that an arrangement has is what it is about
 FIGURES = (("reaction_ms", "last event to launch, ms", "%.1f"), ("boot_ms", "init to launch, ms", "%.0f"),
            ("processes", "processes", "%.0f"), ("cpu_ms", "CPU, ms", "%.0f"), ("peak_kb", "peak, KiB", "%.0f"),
-           ("image_kb", "image, KiB", "%.0f"))
+           ("image_kb", "image, KiB", "%.0f"), ("bare_kb", "equal contents, KiB", "%.0f"))
 # What the schedule or the contender's own order of drivers decides is printed, but is no ground for a ratio: with hot-plug the
 # time from init is mostly waiting for the plug, and with all there at boot the last event is whatever was loaded last.
 NOT_COMPARED = {True: "reaction_ms", False: "boot_ms"}
 # Differences of a tick, of a handful of processes are no news, whatever their ratio is.
-GRAIN = {"reaction_ms": 1.0, "boot_ms": 10.0, "processes": 1.0, "cpu_ms": 20.0, "peak_kb": 256.0, "image_kb": 16.0}
+GRAIN = {"reaction_ms": 1.0, "boot_ms": 10.0, "processes": 1.0, "cpu_ms": 20.0, "peak_kb": 256.0, "image_kb": 16.0,
+         "bare_kb": 16.0}
 
 
 def _ratio(rows, name, other, key):
@@ -76,7 +77,7 @@ def printed(summary, titles):
                 text = form % figure["median"]
                 if key == "processes":
                     text += "+%.0f" % (entry["upcalls"] or 0)
-                elif key != "image_kb":
+                elif key not in ("image_kb", "bare_kb"):
                     text += " ±" + form % half
                 ratios = (figure["muster"], figure["floor"])
                 cells.append(text if ratios == (None, None) else "%s (%s / %s)" % (text, *map(_times, ratios)))

@@ -214,9 +214,17 @@ void SysfsReader::add_udev_data(DeviceEvent& event) const {
   }
 }
 
-Result<ScanDone> SysfsReader::scan(const std::function<void(DeviceEvent)>& found,
-                                   const std::function<void(std::uint64_t)>& began) const {
+struct SysfsReader::Walk {
+  const std::function<void(DeviceEvent)>& found;
+  const std::function<bool(const std::string&)>& is_known;
   ScanDone done;
+};
+
+Result<ScanDone> SysfsReader::scan(const std::function<void(DeviceEvent)>& found,
+                                   const std::function<void(std::uint64_t)>& began,
+                                   const std::function<bool(const std::string&)>& is_known) const {
+  Walk whole{found, is_known, {}};
+  ScanDone& done = whole.done;
   constexpr std::string_view kNumber = "/sys/kernel/uevent_seqnum";
   const auto number = root_.read_file(kNumber, kMaxAttribute);
   if (!number) {
@@ -232,17 +240,19 @@ Result<ScanDone> SysfsReader::scan(const std::function<void(DeviceEvent)>& found
     return tl::unexpected(devices.error());
   }
   began(done.seqnum);
-  walk(*devices, "/devices", 0, found, done);
-  return done;
+  walk(*devices, "/devices", 0, whole);
+  return std::move(done);
 }
 
 void SysfsReader::walk(const Fd& directory, const std::string& devpath, int depth,
-                       const std::function<void(DeviceEvent)>& found, ScanDone& done) const {
+                       Walk& whole) const {
   const Entries entries = entries_of(directory);
   if (entries.uevent && entries.subsystem) {
-    if (auto event = read(directory, entries, devpath, Action::add)) {
-      done.devpaths.push_back(devpath);
-      found(std::move(*event));
+    if (whole.is_known(devpath)) {
+      whole.done.devpaths.push_back(devpath);
+    } else if (auto event = read(directory, entries, devpath, Action::add)) {
+      whole.done.devpaths.push_back(devpath);
+      whole.found(std::move(*event));
     }
   }
   if (depth == kMaxDepth) {
@@ -251,7 +261,7 @@ void SysfsReader::walk(const Fd& directory, const std::string& devpath, int dept
   for (const auto& name : entries.directories) {
     const auto child = Root::open_below(directory, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (child) {
-      walk(*child, fmt::format("{}/{}", devpath, name), depth + 1, found, done);
+      walk(*child, fmt::format("{}/{}", devpath, name), depth + 1, whole);
     }
   }
 }

@@ -27,13 +27,16 @@ class SysfsReader {
   // Hands every device below /sys/devices to `found`, parents before children, siblings by name
   // (PCI first).
   // Links are not followed. `began` is told the number of the last uevent that all of it covers.
+  // What `is_known`, since it was read after that, is only counted.
   [[nodiscard]] Result<ScanDone> scan(
       const std::function<void(DeviceEvent)>& found,
-      const std::function<void(std::uint64_t)>& began = [](std::uint64_t) {}) const;
+      const std::function<void(std::uint64_t)>& began = [](std::uint64_t) {},
+      const std::function<bool(const std::string&)>& is_known =
+          [](const std::string&) { return false; }) const;
 
  private:
-  void walk(const Fd& directory, const std::string& devpath, int depth,
-            const std::function<void(DeviceEvent)>& found, ScanDone& done) const;
+  struct Walk;
+  void walk(const Fd& directory, const std::string& devpath, int depth, Walk& whole) const;
   struct Entries;
   [[nodiscard]] Entries entries_of(const Fd& directory) const;
   [[nodiscard]] std::optional<DeviceEvent> read(const Fd& directory, const Entries& entries,

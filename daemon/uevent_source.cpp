@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "daemon/boottime.h"
@@ -187,7 +188,9 @@ class UeventSource::Thread {
       deliver_device(event.devpath);
       return;
     }
-    if (event.action != Action::remove) {
+    if (event.action == Action::remove) {
+      seen_.erase(event.devpath);
+    } else {
       event.attributes = reader_.read_attributes(event.devpath);
       note(event.devpath);
     }
@@ -201,6 +204,7 @@ class UeventSource::Thread {
       event->origin = DeviceEvent::Origin::scan;
       event->action = Action::remove;
       event->devpath = devpath;
+      seen_.erase(devpath);
     } else {
       note(devpath);
     }
@@ -209,7 +213,7 @@ class UeventSource::Thread {
 
   void note(const std::string& devpath) {
     if (scanning_) {
-      seen_.push_back(devpath);
+      seen_.insert(devpath);
     }
   }
 
@@ -223,7 +227,8 @@ class UeventSource::Thread {
           deliver_({boottime(), std::move(event)});
           give_way();
         },
-        [this](std::uint64_t seqnum) { order_.scanned(seqnum); });
+        [this](std::uint64_t seqnum) { order_.scanned(seqnum); },
+        [this](const std::string& devpath) { return seen_.contains(devpath); });
     set_nice(0);
     scanning_ = false;
     if (!done) {
@@ -252,7 +257,8 @@ class UeventSource::Thread {
   bool stop_ = false;
   bool scan_ = false;  // asked for
   bool scanning_ = false;
-  std::vector<std::string> seen_;  // while scanning: devices of uevents and of reads
+  // While scanning: the devices of uevents and of reads, as long as they are there.
+  std::unordered_set<std::string> seen_;
   bool outstanding_ = false;
   bool failed_ = false;
   std::mutex mutex_;

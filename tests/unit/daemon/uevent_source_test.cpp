@@ -165,7 +165,8 @@ TEST_F(UeventSourceTest, AScanGivesWayToWhatIsNew) {
   EXPECT_THAT(next(1), ElementsAre("kernel remove /devices/a"));
   crowded_ = false;
   source_->go_on();
-  EXPECT_THAT(next(2), ElementsAre("scan add /devices/b", "scan done 100, 5 devices"));
+  // b was read since the scan began.
+  EXPECT_THAT(next(1), ElementsAre("scan done 100, 4 devices"));
   // Found by the walk or announced meanwhile: nothing of it counts as gone.
   EXPECT_THAT(std::get<ScanDone>(last_.body).devpaths, ::testing::Contains("/devices/new"));
 }

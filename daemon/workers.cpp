@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -242,32 +243,36 @@ struct Workers::State : std::enable_shared_from_this<Workers::State> {
     const auto now = Clock::now();
     for (std::size_t urgency = 1; urgency < kUrgencies; ++urgency) {
       auto& queue = ready.at(urgency);
-      const std::string* closed = nullptr;
+      std::optional<std::pair<std::string_view, std::chrono::milliseconds>> closed;
       for (auto task = queue.begin(); task != queue.end(); ++task) {
-        if (begins_at_once(*task)) {
+        const auto hold = longest_hold(*task);
+        if (hold <= std::chrono::milliseconds(0)) {
           return take(queue, task);
         }
-        if (closed != nullptr && *closed == task->effect.handler) {
+        if (closed == std::pair(std::string_view(task->effect.handler), hold)) {
           continue;  // as the one before it
         }
-        const auto until = std::min(busy_until(task->urgency, task->effect.handler, now),
-                                    task->ready + patience.longest);
+        const auto until =
+            std::min(busy_until(task->urgency, task->effect.handler, now), task->ready + hold);
         if (until <= now) {
           return take(queue, task);
         }
         again = std::min(again, until);
-        closed = &task->effect.handler;
+        closed.emplace(task->effect.handler, hold);
       }
     }
     return std::nullopt;
   }
 
-  // What touches a device is never held back: mondorestore, once it runs, must have the devices to
+  // What touches a device is hardly held back: mondorestore, once it runs, must have the devices to
   // itself. Nor is what others stand behind, but for what can wait.
-  static bool begins_at_once(const Task& task) {
+  [[nodiscard]] std::chrono::milliseconds longest_hold(const Task& task) const {
     const Json& arguments = task.effect.arguments;
-    return (arguments.is_object() && arguments.contains("devpath")) ||
-           (!task.effect.lane.empty() && task.urgency != Urgency::whenever);
+    const bool can_wait = task.urgency == Urgency::whenever;
+    if (arguments.is_object() && arguments.contains("devpath")) {
+      return can_wait ? patience.on_device : std::chrono::milliseconds(0);
+    }
+    return task.effect.lane.empty() || can_wait ? patience.longest : std::chrono::milliseconds(0);
   }
 
   static Task take(std::deque<Task>& queue, std::deque<Task>::iterator at) {

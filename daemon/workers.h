@@ -9,10 +9,11 @@
 // and, where they compete for the CPU, at a higher priority; some threads are kept for what is
 // urgent. What is not urgent and touches no device does not begin while urgent ones of its handler
 // keep every CPU busy (not those that wait for hardware), and what can wait (Urgency::whenever) not
-// while anything else does, for as long as one of those reasonably does. How urgent one is may
-// change with the outcome of another of its handler (Executor::urgency_revision). Those of one lane
-// run one after the other, the more urgent ones first: a late one holds its lane until it returns,
-// since what shares a lane must never run side by side.
+// while anything else does, for as long as one of those reasonably does, on a device hardly at all.
+// How urgent one is may change with the outcome of another of its handler
+// (Executor::urgency_revision). Those of one lane run one after the other, the more urgent ones
+// first: a late one holds its lane until it returns, since what shares a lane must never run side
+// by side.
 #pragma once
 
 #include <time.h>
@@ -47,8 +48,10 @@ class Workers {
     // But only while it is on a CPU, which is looked at so often: many an insertion waits for
     // hardware. What can wait does not begin in such a pause.
     std::chrono::milliseconds look{50};
-    // But nothing waits longer than this for a CPU.
+    // But nothing waits longer than this for a CPU, and what touches a device and can wait no
+    // longer than that.
     std::chrono::milliseconds longest{2000};
+    std::chrono::milliseconds on_device{20};
     std::function<std::chrono::nanoseconds(clockid_t)> cpu_time = cpu_time_of;
   };
 

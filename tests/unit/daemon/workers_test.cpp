@@ -328,21 +328,28 @@ TEST_F(WorkersTest, WhatIsUrgentAndOnACpuIsLeftAlone) {
   wait(2);
 }
 
-TEST_F(WorkersTest, WhatTouchesADeviceIsNotHeldBack) {
+TEST_F(WorkersTest, WhatTouchesADeviceIsHardlyHeldBack) {
   start(4, 1, kEndless);
   run(1, "now 1");
   gate_->wait_started(1);
   run(2, "whenever");
-  workers_->run({.id = 3,
-                 .handler = "gate",
-                 .verb = "pass",
-                 .subject = "whenever, on a device",
-                 .arguments = {{"devpath", "/devices/a"}},
-                 .deadline_ms = 0,
-                 .lane = {}});
-  EXPECT_THAT(gate_->wait_started(2), ElementsAre("now 1", "whenever, on a device"));
+  run(3, "soon");
+  const auto on_device = [&](EffectId id, const std::string& subject) {
+    workers_->run({.id = id,
+                   .handler = "gate",
+                   .verb = "pass",
+                   .subject = subject,
+                   .arguments = {{"devpath", "/devices/a"}},
+                   .deadline_ms = 0,
+                   .lane = {}});
+  };
+  on_device(4, "whenever, on a device");
+  on_device(5, "soon, on a device");
+  // At once, and after a while.
+  EXPECT_THAT(gate_->wait_started(3),
+              ElementsAre("now 1", "soon, on a device", "whenever, on a device"));
   gate_->let_all();
-  wait(3);
+  wait(5);
 }
 
 TEST_F(WorkersTest, NobodyWaitsForAnUrgentOneThatHangs) {

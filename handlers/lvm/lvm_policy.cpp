@@ -637,7 +637,8 @@ void LvmPolicy::late(const Effect& effect, Context& context) {
 }
 
 void LvmPolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
-  if (thing.id.starts_with("module:dm")) {
+  // Accepted drives are what an assembly may have waited for.
+  if (thing.id.starts_with("module:dm") || thing.id.starts_with("binding:")) {
     plan_changed(context);
     return;
   }

@@ -665,7 +665,8 @@ void MdPolicy::timer(std::string_view name, Context& context) {
 }
 
 void MdPolicy::thing(const Thing& thing, bool withdrawn, Context& context) {
-  if (thing.id.starts_with("module:")) {
+  // Accepted drives are what an assembly may have waited for.
+  if (thing.id.starts_with("module:") || thing.id.starts_with("binding:")) {
     for (const auto& [uuid, array] : arrays_) {
       if (array.devpath.empty()) {
         dirty_.insert(uuid);

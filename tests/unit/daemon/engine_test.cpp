@@ -745,6 +745,34 @@ TEST(EngineTest, AnArrayBesideANukeIsHiddenAndHasNoNameOfThePlan) {
   EXPECT_EQ(model->arguments_of("launch", "filter").front().at("arrays"), Json::array({"md127"}));
 }
 
+// Nothing is assembled before it is known which disks the nuke may erase: that is when it is.
+TEST(EngineTest, WhatAMediumMayLieOnIsAssembledOnceTheDrivesAreAccepted) {
+  auto known = nuke_facts("");
+  const std::string config = "backup-media-type iso\nisodir /backups\niso-prefix host\n";
+  known["mondo-restore.cfg"] = config;
+  auto model = std::make_unique<ModelMachine>(known);
+  auto found = disc("1", config);
+  found["iso"] = "/backups/host-1.iso";
+  found["files"]["mountlist.txt"] = known["mountlist.txt"];
+  model->content(kMirror, filesystem("ext4"));
+  model->medium("md127", found);
+  model->start();
+  for (int slot = 0; slot < 2; ++slot) {
+    model->plug({.name = fmt::format("sd{}", static_cast<char>('d' + slot)),
+                 .minor = static_cast<unsigned>(16 * (3 + slot)),
+                 .probe = md_member(kMirror, "0", 1, 2, slot)});
+  }
+  model->plug({.name = "sdf", .minor = 80, .probe = lvm_pv(kPvPlain, metadata())});
+  model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
+  const std::string array = fmt::format("array:{}", kMirror);
+  ASSERT_EQ(model->state(array), "waiting");
+  ASSERT_THAT(model->why("lv:vg0/my-data"), HasSubstr("not bound to a disk yet"));
+  model->command("go");
+  EXPECT_EQ(model->state(array), "ready");
+  EXPECT_EQ(model->state("lv:vg0/my-data"), "ready");
+  EXPECT_EQ(model->state("need:medium"), "ready");
+}
+
 TEST(EngineTest, WhatCouldNotBeReadIsReadAgainWhenTheOperatorSaysSo) {
   auto model = machine();
   model->fail_effect("medium", "examine", "Input/output error");

@@ -9,6 +9,7 @@
 #include "handlers/arguments.h"
 #include "handlers/bytes.h"
 #include "handlers/device_mapper.h"
+#include "handlers/lvm/map_name.h"
 #include "handlers/tool.h"
 
 namespace muster::lvm {
@@ -50,19 +51,7 @@ bool is_lvm_name(const std::string& name) {
              std::string::npos;
 }
 
-std::string doubled_hyphens(std::string_view name) {
-  std::string text;
-  for (const char c : name) {
-    text.append(c == '-' ? 2 : 1, c);
-  }
-  return text;
-}
-
 }  // namespace
-
-std::string map_name(std::string_view vg, std::string_view lv) {
-  return doubled_hyphens(vg) + "-" + doubled_hyphens(lv);
-}
 
 Result<Json> LvmExecutor::run(const Effect& effect) {
   if (effect.verb == "create") {

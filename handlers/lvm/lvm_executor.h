@@ -30,7 +30,4 @@ class LvmExecutor : public Executor {
   const Root& root_;
 };
 
-// VG-LV with the hyphens of each doubled: the name of a logical volume in /dev/mapper.
-[[nodiscard]] std::string map_name(std::string_view vg, std::string_view lv);
-
 }  // namespace muster::lvm

@@ -990,14 +990,6 @@ class VolumeGroupReader {
   std::map<std::string_view, uint32_t> lv_by_name_;
 };
 
-std::string doubled_hyphens(std::string_view s) {
-  std::string out;
-  for (const char c : s) {
-    out.append(c == '-' ? 2 : 1, c);
-  }
-  return out;
-}
-
 std::string without_dashes(std::string id) {
   std::erase(id, '-');
   return id;
@@ -1037,15 +1029,6 @@ std::set<std::string> pvs_of(const VolumeGroup& vg, uint32_t lv) {
     ids.insert(vg.pvs[pv].id);
   }
   return ids;
-}
-
-std::string dm_name(const VolumeGroup& vg, std::string_view lv_name, std::string_view layer) {
-  std::string name = doubled_hyphens(vg.name) + '-' + doubled_hyphens(lv_name);
-  if (!layer.empty()) {
-    // libdevmapper: layers like _mlog bring their own separator.
-    name += (layer[0] == '_' ? "" : "-") + doubled_hyphens(layer);
-  }
-  return name;
 }
 
 std::string dm_uuid(const VolumeGroup& vg, const LogicalVolume& lv, std::string_view layer) {

@@ -148,9 +148,6 @@ struct VolumeGroup {
 // made of, and, since a snapshot and its origin work only together, through those of either.
 [[nodiscard]] std::set<std::string> pvs_of(const VolumeGroup& vg, uint32_t lv);
 
-// VG-LV[-LAYER] with the hyphens of each part doubled, as in /dev/mapper.
-[[nodiscard]] std::string dm_name(const VolumeGroup& vg, std::string_view lv_name,
-                                  std::string_view layer = {});
 // LVM-<VG id><LV id>[-LAYER], ids without dashes.
 [[nodiscard]] std::string dm_uuid(const VolumeGroup& vg, const LogicalVolume& lv,
                                   std::string_view layer = {});

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daemon/quote.h"
+#include "handlers/lvm/map_name.h"
 #include "handlers/target/assembly_scope.h"
 
 namespace muster {
@@ -297,7 +298,7 @@ void LvmPolicy::refresh(const std::string& vg_uuid, Context& context) {
       if (lv.is_visible) {
         auto& known = group.lvs[lv.name];
         known.name = lv.name;
-        known.dm_name = dm_name(*group.metadata, lv.name);
+        known.dm_name = map_name(group.metadata->name, lv.name);
         known.dm_uuid = dm_uuid(*group.metadata, lv);
       }
     }

@@ -6,43 +6,20 @@
 #include <charconv>
 
 #include "daemon/quote.h"
+#include "handlers/md/md_superblock.h"
+#include "handlers/md/raid_level.h"
 #include "handlers/target/assembly_scope.h"
 
 namespace muster::md {
 namespace {
 
-constexpr int kLinearLevel = -1;
-
 bool is_array_device(const Device& device) {
   return device.is_block() && device.kernel.starts_with("md") && !device.is_partition();
 }
 
-std::string personality(int level) {
-  switch (level) {
-    case kLinearLevel:
-      return "linear";
-    case 0:
-      return "raid0";
-    case 1:
-      return "raid1";
-    case 4:
-    case 5:
-    case 6:
-      return "raid456";
-    case 10:
-      return "raid10";
-    default:
-      return {};
-  }
-}
-
-std::string level_text(int level) {
-  return level == kLinearLevel ? "linear" : fmt::format("raid{}", level);
-}
-
 // An imported log may know a member but not its superblock; our own probe always tells the level.
 std::string level_text(const Json& superblock) {
-  return superblock.contains("level") ? level_text(superblock["level"].get<int>())
+  return superblock.contains("level") ? level_name(superblock["level"].get<int>())
                                       : std::string("level unknown");
 }
 
@@ -148,10 +125,10 @@ void MdPolicy::device(const Device& device, Context& context) {
   dirty_.insert(uuid);
   // Loading a personality takes up to half a second: it starts when the first member is seen.
   context.request("module:md_mod");
-  if (const auto module =
-          superblock->contains("level") ? personality(superblock->at("level").get<int>()) : "";
-      !module.empty()) {
-    context.request("module:" + module);
+  if (superblock->contains("level")) {
+    if (const auto module = personality(superblock->at("level").get<int>())) {
+      context.request("module:" + *module);
+    }
   }
   adopt(context);
 }
@@ -537,13 +514,13 @@ void MdPolicy::consider(Array& array, Context& context) {
   }
   const auto& superblock = array.members.begin()->second.superblock;
   const int level = superblock.value("level", 0);
-  const std::string module = personality(level);
-  if (module.empty()) {
+  const auto module = personality(level);
+  if (!module) {
     show(array, fmt::format("level {} is not one this kernel runs", level), State::impossible,
          context);
     return;
   }
-  for (const auto& id : {std::string("module:md_mod"), "module:" + module}) {
+  for (const auto& id : {std::string("module:md_mod"), "module:" + *module}) {
     const Thing* needed = world.thing(id);
     if (needed == nullptr || needed->state != State::ready) {
       show(array, fmt::format("complete; needs module {}", id.substr(7)), State::waiting, context,

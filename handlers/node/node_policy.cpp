@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "handlers/lvm/map_name.h"
+
 namespace muster::node {
 namespace {
 
@@ -20,25 +22,6 @@ void put(Names& names, std::string name, bool as_node) {
   } else {
     names.emplace(at, std::move(name), as_node);
   }
-}
-
-// dm doubles the hyphens of VG and LV names and puts a single one between them.
-std::string lv_path_from_dm_name(std::string_view dm_name) {
-  std::string vg;
-  std::string part;
-  for (std::size_t i = 0; i < dm_name.size(); ++i) {
-    if (dm_name[i] != '-') {
-      part.push_back(dm_name[i]);
-    } else if (i + 1 < dm_name.size() && dm_name[i + 1] == '-') {
-      part.push_back('-');
-      ++i;
-    } else if (vg.empty()) {
-      vg = std::exchange(part, {});
-    } else {
-      return {};  // a layer (VG-LV-cow, say) has no name of its own
-    }
-  }
-  return vg.empty() || part.empty() ? std::string() : fmt::format("/dev/{}/{}", vg, part);
 }
 
 // Values come from disks: what would leave its directory gets no link.
@@ -90,8 +73,9 @@ void NodePolicy::device(const Device& device, Context& context) {
   if (!dm_name.empty() && is_file_name(dm_name)) {
     put(names, "/dev/mapper/" + std::string(dm_name), true);
     if (device.attribute("dm/uuid").starts_with("LVM-")) {
-      if (auto path = lv_path_from_dm_name(dm_name); !path.empty()) {
-        put(names, std::move(path), false);
+      // A layer (VG-LV-cow, say) has no name of its own.
+      if (const auto lv = lvm::split_map_name(dm_name)) {
+        put(names, fmt::format("/dev/{}/{}", lv->vg, lv->lv), false);
       }
     }
   }

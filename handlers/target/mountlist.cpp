@@ -401,26 +401,8 @@ std::vector<std::string> pvs(const Mountlist& mountlist) {
 std::optional<LvName> split_lv_device(std::string_view device) {
   constexpr std::string_view kMapper = "/dev/mapper/";
   if (device.starts_with(kMapper)) {
-    LvName name;
-    std::string* part = &name.vg;
     const std::string_view mapped = device.substr(kMapper.size());
-    for (std::size_t i = 0; i < mapped.size(); ++i) {
-      const char c = mapped[i];
-      if (c == '/') {
-        return std::nullopt;
-      }
-      if (c != '-') {
-        *part += c;
-      } else if (i + 1 < mapped.size() && mapped[i + 1] == '-') {
-        *part += c;
-        ++i;
-      } else if (part == &name.vg) {
-        part = &name.lv;
-      } else {
-        return std::nullopt;  // a third part: one of LVM's own layers
-      }
-    }
-    return name.vg.empty() || name.lv.empty() ? std::nullopt : std::optional(name);
+    return mapped.find('/') == std::string_view::npos ? lvm::split_map_name(mapped) : std::nullopt;
   }
   constexpr std::string_view kDev = "/dev/";
   if (!device.starts_with(kDev)) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daemon/text_diagnostic.h"
+#include "handlers/lvm/map_name.h"
 
 namespace muster::target {
 
@@ -83,12 +84,7 @@ struct TargetArray {
 [[nodiscard]] std::vector<std::string> raid_members(const Mountlist& mountlist);
 [[nodiscard]] std::vector<std::string> pvs(const Mountlist& mountlist);
 
-struct LvName {
-  std::string vg;
-  std::string lv;
-
-  bool operator==(const LvName&) const = default;
-};
+using lvm::LvName;
 
 // /dev/VG/LV or /dev/mapper/VG-LV, where a hyphen of a name is doubled. Says nothing about other
 // device names.

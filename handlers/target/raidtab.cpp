@@ -9,6 +9,7 @@
 
 #include "daemon/quote.h"
 #include "daemon/text_lines.h"
+#include "handlers/md/raid_level.h"
 
 namespace muster::target {
 
@@ -186,7 +187,7 @@ class Reader {
 
   void take_level(const LabelledLine& line) {
     if (line.value == "linear") {
-      array().level = kRaidLevelLinear;
+      array().level = md::kLevelLinear;
     } else if (line.value == "multipath") {
       array().level = kRaidLevelMultipath;
     } else if (const auto level = small_number(line.value)) {

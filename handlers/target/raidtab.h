@@ -21,8 +21,7 @@ struct RaidtabMember {
   bool operator==(const RaidtabMember&) const = default;
 };
 
-// As mondorestore numbers them.
-constexpr int kRaidLevelLinear = -1;
+// As mondorestore numbers it; all others have md's numbers.
 constexpr int kRaidLevelMultipath = -2;
 
 struct RaidtabArray {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/quote.h"
+#include "handlers/md/raid_level.h"
 #include "handlers/target/target_binding.h"
 
 namespace muster::target {
@@ -25,10 +26,10 @@ std::set<std::string> modules_of(const Plan& plan) {
     modules.insert("module:md_mod");
     for (const auto& array : plan.raidtab.arrays) {
       const int level = array.level.value_or(1);
-      modules.insert(level == kRaidLevelLinear                ? "module:linear"
-                     : level == 4 || level == 5 || level == 6 ? "module:raid456"
-                     : level >= 0                             ? fmt::format("module:raid{}", level)
-                                                              : "module:multipath");
+      modules.insert("module:" +
+                     (level == kRaidLevelMultipath
+                          ? "multipath"
+                          : md::personality(level).value_or(fmt::format("raid{}", level))));
     }
   }
   if (plan.has_lvm_recipe || !lvs(plan.mountlist).empty()) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "handlers/lvm/lvm_metadata.h"
+#include "handlers/lvm/map_name.h"
 #include "tests/fuzz/reader_check.h"
 
 namespace muster::fuzz {
@@ -52,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     FUZZ_CHECK(std::is_sorted(lv.needed_pvs.begin(), lv.needed_pvs.end()) &&
                (lv.needed_pvs.empty() || lv.needed_pvs.back() < vg->pvs.size()));
     FUZZ_CHECK(lvm::dm_uuid(*vg, lv).size() == 68);
-    FUZZ_CHECK(!lvm::dm_name(*vg, lv.name).empty());
+    FUZZ_CHECK(!lvm::map_name(vg->name, lv.name).empty());
     FUZZ_CHECK(lvm::pvs_of(*vg, i).size() == lv.needed_pvs.size());
     check_table(*vg, i);
   }

@@ -5,11 +5,6 @@
 namespace muster::lvm {
 namespace {
 
-TEST(MapName, DoublesHyphens) {
-  EXPECT_EQ(map_name("vg", "lv"), "vg-lv");
-  EXPECT_EQ(map_name("vg-main", "home--x"), "vg--main-home----x");
-}
-
 Result<Json> run(const std::string& verb, Json arguments) {
   const Root root = *Root::open();
   LvmExecutor executor(root);

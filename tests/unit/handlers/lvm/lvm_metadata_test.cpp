@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "handlers/lvm/lvm_label.h"
+#include "handlers/lvm/map_name.h"
 #include "tests/support/device_image.h"
 
 namespace muster::lvm {
@@ -84,7 +85,7 @@ TEST(VolumeGroup, ReadsATypicalText) {
   EXPECT_TRUE(vg->pvs[1].is_missing);
   const auto lv = vg->find_lv("a-b");
   ASSERT_TRUE(lv);
-  EXPECT_EQ(dm_name(*vg, "a-b"), "my--vg-a--b");
+  EXPECT_EQ(map_name(vg->name, "a-b"), "my--vg-a--b");
   EXPECT_EQ(dm_uuid(*vg, vg->lvs[*lv]),
             "LVM-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD");
   EXPECT_THAT(pvs_of(*vg, *lv), ElementsAre("BBBBBB-BBBB-BBBB-BBBB-BBBB-BBBB-BBBBBB",
@@ -180,7 +181,7 @@ TEST(VolumeGroup, TablesNamesAndUuidsAreThoseOfLvm2) {
       if (!lv.is_visible) {
         continue;  // lvm2 keeps the spare for repairs inactive
       }
-      const auto device = devices.find(dm_name(vg, lv.name));
+      const auto device = devices.find(map_name(vg.name, lv.name));
       ASSERT_NE(device, devices.end()) << lv.name;
       EXPECT_EQ(dm_uuid(vg, lv), device->second.uuid);
       EXPECT_EQ(printed(*table, vg, c.fixture), device->second.table) << lv.name;
@@ -197,11 +198,11 @@ TEST(VolumeGroup, LayersHaveNamesOfTheirOwn) {
        {std::pair{"origin", "real"}, std::pair{"snap", "cow"}, std::pair{"pool", "tpool"}}) {
     const auto lv = vg.find_lv(name);
     ASSERT_TRUE(lv);
-    const auto device = devices.find(dm_name(vg, name, layer));
+    const auto device = devices.find(map_name(vg.name, name, layer));
     ASSERT_NE(device, devices.end()) << name;
     EXPECT_EQ(dm_uuid(vg, vg.lvs[*lv], layer), device->second.uuid);
   }
-  EXPECT_EQ(dm_name(vg, "a-b", "_m-log"), "thinvg-a--b_m--log");
+  EXPECT_EQ(map_name(vg.name, "a-b", "_m-log"), "thinvg-a--b_m--log");
 }
 
 TEST(VolumeGroup, WhyALogicalVolumeIsLvm2s) {

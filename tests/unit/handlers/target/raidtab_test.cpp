@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "handlers/md/raid_level.h"
+
 namespace muster::target {
 namespace {
 
@@ -69,7 +71,7 @@ TEST(Raidtab, ReadsSeveralArraysWithAllTheirWords) {
   EXPECT_EQ(raidtab.arrays[0].parity_algorithm, "left-symmetric");
   EXPECT_FALSE(raidtab.arrays[0].persistent_superblock);
   EXPECT_EQ(raidtab.arrays[0].members[3], (RaidtabMember{"/dev/sdd1", RaidRole::spare, 0, 18}));
-  EXPECT_EQ(raidtab.arrays[1].level, kRaidLevelLinear);
+  EXPECT_EQ(raidtab.arrays[1].level, md::kLevelLinear);
   EXPECT_EQ(raidtab.arrays[1].members[0].role, RaidRole::parity);
   EXPECT_EQ(raidtab.arrays[2].level, kRaidLevelMultipath);
   EXPECT_EQ(raidtab.arrays[2].members[0], (RaidtabMember{"/dev/sdf1", RaidRole::failed, 3, 26}));

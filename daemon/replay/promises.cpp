@@ -15,15 +15,15 @@ namespace {
 // as they are activated are excepted by name in the design, and go through "activate".)
 const std::set<std::pair<std::string_view, std::string_view>>& allowed_before_launch() {
   static const std::set<std::pair<std::string_view, std::string_view>> verbs = {
-      {"source", "scan"},    {"source", "read"},       {"timer", "set"},      {"timer", "cancel"},
-      {"control", "reply"},  {"report", "line"},       {"driver", "resolve"}, {"driver", "insert"},
-      {"driver", "install"}, {"driver", "reload"},     {"probe", "read"},     {"md", "start_ro"},
-      {"md", "assemble"},    {"md", "mdadm_assemble"}, {"md", "stop"},        {"md", "inspect"},
-      {"lvm", "create"},     {"lvm", "remove"},        {"lvm", "activate"},   {"lvm", "deactivate"},
-      {"node", "link"},      {"node", "unlink"},       {"node", "node"},      {"medium", "poll"},
-      {"medium", "examine"}, {"medium", "take"},       {"medium", "tools"},   {"medium", "release"},
-      {"launch", "prepare"}, {"launch", "filter"},     {"launch", "run"},     {"launch", "follow"},
-      {"launch", "shell"},   {"launch", "end"}};
+      {"source", "scan"},    {"source", "read"},    {"timer", "set"},         {"timer", "cancel"},
+      {"control", "reply"},  {"report", "line"},    {"driver", "resolve"},    {"driver", "insert"},
+      {"driver", "install"}, {"driver", "reload"},  {"driver", "bind"},       {"probe", "read"},
+      {"md", "start_ro"},    {"md", "assemble"},    {"md", "mdadm_assemble"}, {"md", "stop"},
+      {"md", "inspect"},     {"lvm", "create"},     {"lvm", "remove"},        {"lvm", "activate"},
+      {"lvm", "deactivate"}, {"node", "link"},      {"node", "unlink"},       {"node", "node"},
+      {"medium", "poll"},    {"medium", "examine"}, {"medium", "take"},       {"medium", "tools"},
+      {"medium", "release"}, {"launch", "prepare"}, {"launch", "filter"},     {"launch", "run"},
+      {"launch", "follow"},  {"launch", "shell"},   {"launch", "end"}};
   return verbs;
 }
 

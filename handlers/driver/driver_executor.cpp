@@ -461,6 +461,9 @@ Urgency DriverExecutor::urgency(const Effect& effect) const {
   if (effect.verb == "resolve") {
     return urgency_of_alias(effect.subject);
   }
+  if (effect.verb == "bind") {
+    return Urgency::now;
+  }
   if (effect.verb != "insert" && effect.verb != "install") {
     return Urgency::whenever;
   }
@@ -492,6 +495,9 @@ Result<Json> DriverExecutor::run(const Effect& effect) {
   }
   if (effect.verb == "install") {
     return install(effect);
+  }
+  if (effect.verb == "bind") {
+    return bind(effect);
   }
   if (effect.verb != "resolve" && effect.verb != "reload") {
     return fail(Errc::invalid, "driver: no such effect: " + effect.verb);
@@ -584,13 +590,29 @@ Result<Json> DriverExecutor::insert(const Effect& effect) {
       return fail(Errc::busy, fmt::format("{}: the kernel has it as {}", path,
                                           state.empty() ? "unknown" : printable(state)));
     }
-    error = 0;
+    return Json{{"took_us", microseconds_since(start)}, {"existed", true}};
   }
   if (error != 0) {
     return tl::unexpected(
         Error{error == EBUSY ? Errc::busy : Errc::io, path + ": " + why_refused(error), error});
   }
   return Json{{"took_us", microseconds_since(start)}};
+}
+
+Result<Json> DriverExecutor::bind(const Effect& effect) const {
+  Arguments arguments(effect);
+  const std::string bus = arguments.text("bus");
+  const std::string device = arguments.text("device");
+  if (auto status = arguments.status(); !status) {
+    return tl::unexpected(status.error());
+  }
+  if (bus.empty() || bus.front() == '.' || bus.find('/') != std::string::npos) {
+    return fail(Errc::invalid, "driver bind: no such bus: " + printable(bus));
+  }
+  if (auto asked = root_.write_file("/sys/bus/" + bus + "/drivers_probe", device); !asked) {
+    return tl::unexpected(asked.error());
+  }
+  return Json::object();
 }
 
 Result<Json> DriverExecutor::install(const Effect& effect) {

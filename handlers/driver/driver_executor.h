@@ -46,8 +46,9 @@ class DriverExecutor : public Executor {
   //   "needs" must be live before; "wants" (softdeps) should have been tried before, whatever came
   //   of it. Both name only what stands earlier in the list. "path" is absent for what is built in.
   // reload {} -> {"trees": [paths that exist]}
-  // insert {"name", "path", "options"} -> {"took_us"}
+  // insert {"name", "path", "options"} -> {"took_us", "existed": true if somebody else's is live}
   // install {"name", "command"} -> {"took_us", "output"}
+  // bind {"bus", "device"} -> {}: the drivers of the bus look at the device once more
   [[nodiscard]] Result<Json> run(const Effect& effect) override;
 
  private:
@@ -57,6 +58,7 @@ class DriverExecutor : public Executor {
   Result<Json> reload();
   Result<Json> insert(const Effect& effect);
   Result<Json> install(const Effect& effect);
+  [[nodiscard]] Result<Json> bind(const Effect& effect) const;
 
   void note_urgency(const std::string& alias, const ModuleOrder& order);
 

@@ -35,6 +35,11 @@ std::string name_of(const Devpath& devpath, const World& world) {
 
 void DriverPolicy::device(const Device& device, Context& context) {
   auto& known = alias_of_device_[device.devpath];
+  if (!device.property("DRIVER").empty()) {
+    driverless_at_start_.erase(device.devpath);
+  } else if (known.empty() && !context.world().scanned()) {
+    driverless_at_start_.insert(device.devpath);
+  }
   if (known == device.property("MODALIAS")) {
     return;
   }
@@ -51,6 +56,7 @@ void DriverPolicy::device(const Device& device, Context& context) {
     resolve(it->first, context);
   } else if (it->second.state != Alias::State::resolving) {
     show(it->first, context);
+    bind(it->second, context);
   }
 }
 
@@ -64,6 +70,7 @@ void DriverPolicy::device_gone(const Device& device, Context& context) {
     show(alias->first, context);
   }
   alias_of_device_.erase(device.devpath);
+  driverless_at_start_.erase(device.devpath);
 }
 
 void DriverPolicy::resolve(const std::string& alias, Context& context) {
@@ -164,6 +171,7 @@ void DriverPolicy::resolved(const std::string& name, const EffectDone& outcome, 
     const auto state = entry.value("state", std::string());
     if (state == "live" || state == "builtin") {
       module.state = Module::State::live;
+      module.somebody_elses = state == "live";
       module_finished(module_name, context);
     } else {
       module.state = Module::State::wanted;
@@ -173,6 +181,7 @@ void DriverPolicy::resolved(const std::string& name, const EffectDone& outcome, 
     }
   }
   show(name, context);
+  bind(alias, context);
 }
 
 void DriverPolicy::done(const Effect& effect, const EffectDone& outcome, Context& context) {
@@ -197,8 +206,16 @@ void DriverPolicy::done(const Effect& effect, const EffectDone& outcome, Context
     }
     return;
   }
+  if (effect.verb == "bind") {
+    if (!outcome.ok) {
+      context.report(
+          fmt::format("{}: its driver does not take it: {}", effect.subject, outcome.error));
+    }
+    return;
+  }
   const auto name = effect.arguments.at("name").get<std::string>();
   auto& module = modules_[name];
+  module.somebody_elses = outcome.ok && outcome.result.value("existed", false);
   module.state = outcome.ok ? Module::State::live : Module::State::failed;
   if (!outcome.ok) {
     module.error = outcome.error;
@@ -231,8 +248,29 @@ void DriverPolicy::module_finished(const std::string& name, Context& context) {
   }
   for (const auto& alias : aliases_of_module_[name]) {
     show(alias, context);
+    bind(aliases_[alias], context);
   }
   context.touch();
+}
+
+void DriverPolicy::bind(const Alias& alias, Context& context) {
+  const auto live = [&](const std::string& module) {
+    const auto it = modules_.find(module);
+    return it != modules_.end() && it->second.state == Module::State::live;
+  };
+  // The last one is what the alias names.
+  if (alias.state != Alias::State::known || !live(alias.modules.back()) ||
+      !modules_[alias.modules.back()].somebody_elses) {
+    return;
+  }
+  for (const Devpath& devpath : alias.devices.sorted()) {
+    const Device* device = context.world().find(devpath);
+    if (device != nullptr && driverless_at_start_.contains(devpath)) {
+      driverless_at_start_.erase(devpath);
+      context.want("bind", device->kernel, {{"bus", device->subsystem}, {"device", device->kernel}},
+                   kSlowLoadMs);
+    }
+  }
 }
 
 void DriverPolicy::show(const std::string& alias_name, Context& context) {

@@ -5,6 +5,10 @@
 // after what it needs, and side by side with everything else. A module in flight is waited for; a
 // load is never killed, only reported as slow. An alias that matches nothing is kept and resolved
 // again when the module tree grows (request "modules:reload").
+//
+// Somebody else's load may be killed: a musterd that dies inside the kernel takes the driver's look
+// at its devices with it. What has no driver at the start although its module is live already is
+// offered to the drivers once more ("bind").
 #pragma once
 
 #include <map>
@@ -29,7 +33,7 @@ class DriverPolicy final : public Policy {
   void decide(Context& context) override;
 
   MUSTER_POLICY_STATE(aliases_, alias_of_device_, modules_, ready_to_insert_, waiting_on_,
-                      aliases_of_module_, reloading_, reload_again_)
+                      aliases_of_module_, driverless_at_start_, reloading_, reload_again_)
 
  private:
   struct Module {
@@ -39,8 +43,9 @@ class DriverPolicy final : public Policy {
     std::string install;  // command of an `install` line, run instead of inserting
     std::set<std::string> needs;
     bool soft = false;
+    bool somebody_elses = false;  // live, and not by us
     std::string error;
-    MUSTER_STATE(state, path, options, install, needs, soft, error)
+    MUSTER_STATE(state, path, options, install, needs, soft, somebody_elses, error)
   };
   struct Alias {
     enum class State { resolving, known, unknown } state = State::resolving;
@@ -54,6 +59,7 @@ class DriverPolicy final : public Policy {
   void resolve(const std::string& alias, Context& context);
   void resolved(const std::string& name, const EffectDone& outcome, Context& context);
   void module_finished(const std::string& name, Context& context);
+  void bind(const Alias& alias, Context& context);
   void show(const std::string& alias_name, Context& context);
   [[nodiscard]] bool denied(const std::string& module, Context& context, std::string& why) const;
 
@@ -63,6 +69,7 @@ class DriverPolicy final : public Policy {
   std::set<std::string> ready_to_insert_;
   std::map<std::string, std::set<std::string>> waiting_on_;  // module -> modules that need it
   std::map<std::string, std::set<std::string>> aliases_of_module_;
+  DevpathSet driverless_at_start_;
   bool reloading_ = false;
   bool reload_again_ = false;
 };

@@ -138,6 +138,15 @@ TEST_F(DriverExecutorTest, BadArgumentsAreErrorsThatNameThem) {
   EXPECT_FALSE(executor_->run(effect("explode", Json::object())));
 }
 
+TEST_F(DriverExecutorTest, ADeviceIsOfferedToTheDriversOfItsBus) {
+  tree_.file("/sys/bus/virtio/drivers_probe", "");
+  ASSERT_TRUE(executor_->run(effect("bind", {{"bus", "virtio"}, {"device", "virtio0"}}, "")));
+  EXPECT_EQ(root_->read_file("/sys/bus/virtio/drivers_probe", 100).value(), "virtio0");
+  for (const char* bus : {"", "..", "a/b", "none"}) {
+    EXPECT_FALSE(executor_->run(effect("bind", {{"bus", bus}, {"device", "virtio0"}}, ""))) << bus;
+  }
+}
+
 TEST_F(DriverExecutorTest, AModuleIsAsUrgentAsTheMostUrgentAliasThatNamesIt) {
   const auto urgency = [&](const std::string& name) {
     Effect insert = effect("insert", {{"name", name}, {"path", "/two/k/x.ko"}}, "");

@@ -265,6 +265,17 @@ def driver_steps(stage):
     load_drivers(stage)
     must(len(disks(stage)) == 6, "disks", disks(stage))
 
+    # a device that lost its driver gets it back
+    driver = "/sys/bus/virtio/drivers/virtio_scsi"
+    device = stage.vm.check("basename $(echo %s/virtio*)" % driver).strip()
+    stage.vm.check("echo %s > %s/unbind" % (device, driver))
+    must(stage.vm.until("! ls /sys/block | grep -q ^sd", 10), "the disks are still there")
+    done(stage, "driver", "bind", bus="virtio", device=device)
+    must(stage.vm.until("[ $(ls /sys/block | grep -c ^sd) = 6 ]", 20), "the disks do not come back",
+         stage.vm.run("ls /sys/block %s" % driver)[1])
+    refused(stage, "invalid", "no such bus", handler="driver", verb="bind", bus="../virtio", device=device)
+    refused(stage, "not_found", "drivers_probe", handler="driver", verb="bind", bus="none", device=device)
+
 
 CASES.append(Case("executor_driver", "modules by alias, softdeps, two trees, one of them lying, blacklist, install",
                   disks=stack_disks(), image=image, medium=Medium(None, ""), steps=[driver_steps], launches=False, wall_limit=WALL_LIMIT))

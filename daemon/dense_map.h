@@ -47,6 +47,95 @@ struct TextHash {
   std::uint64_t operator()(std::string_view text) const { return text_hash(text); }
 };
 
+// Finds, by their hash, entries that lie elsewhere and are known here by a number.
+class DenseIndex {
+ public:
+  static constexpr std::size_t kNowhere = ~std::size_t{0};
+
+  // Where an entry with this hash stands of which `is_it(number)` holds; kNowhere if none does.
+  template <typename IsIt>
+  [[nodiscard]] std::size_t find(std::uint64_t hash, const IsIt& is_it) const {
+    if (places_.empty()) {
+      return kNowhere;
+    }
+    const std::size_t mask = places_.size() - 1;
+    const auto half = static_cast<std::uint32_t>(hash);
+    for (std::size_t at = half & mask; places_[at].entry != 0; at = (at + 1) & mask) {
+      if (places_[at].hash == half && is_it(places_[at].entry - 1)) {
+        return at;
+      }
+    }
+    return kNowhere;
+  }
+  [[nodiscard]] std::uint32_t entry(std::size_t place) const { return places_[place].entry - 1; }
+  void set_entry(std::size_t place, std::uint32_t entry) { places_[place].entry = entry + 1; }
+
+  // One that is not in it.
+  void insert(std::uint64_t hash, std::uint32_t entry) {
+    if ((size_ + 1) * 4 > places_.size() * 3) {
+      grow();
+    }
+    put({entry + 1, static_cast<std::uint32_t>(hash)});
+    ++size_;
+  }
+  void erase(std::size_t place) {
+    // Those behind it move up, so that no search ends too early.
+    const std::size_t mask = places_.size() - 1;
+    for (std::size_t next = (place + 1) & mask; places_[next].entry != 0;
+         next = (next + 1) & mask) {
+      const std::size_t home = places_[next].hash & mask;
+      if (((next - home) & mask) >= ((next - place) & mask)) {
+        places_[place] = places_[next];
+        place = next;
+      }
+    }
+    places_[place] = {};
+    --size_;
+  }
+  void clear() {
+    places_.clear();
+    size_ = 0;
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  // In no order that means anything.
+  template <typename Visit>
+  void each(const Visit& visit) const {
+    for (const Place& place : places_) {
+      if (place.entry != 0) {
+        visit(place.entry - 1);
+      }
+    }
+  }
+
+ private:
+  struct Place {
+    std::uint32_t entry = 0;  // its number, from 1; 0: free
+    std::uint32_t hash = 0;   // the lower half: enough for as many places as entries can be
+  };
+
+  void put(Place place) {
+    const std::size_t mask = places_.size() - 1;
+    std::size_t at = place.hash & mask;
+    while (places_[at].entry != 0) {
+      at = (at + 1) & mask;
+    }
+    places_[at] = place;
+  }
+
+  void grow() {
+    const auto old =
+        std::exchange(places_, std::vector<Place>(std::max<std::size_t>(8, places_.size() * 2)));
+    for (const Place& place : old) {
+      if (place.entry != 0) {
+        put(place);
+      }
+    }
+  }
+
+  std::vector<Place> places_;  // a power of two of them, at most three quarters taken
+  std::size_t size_ = 0;
+};
+
 template <typename Key, typename Value, typename Hash>
 class DenseMap {
  public:
@@ -60,12 +149,12 @@ class DenseMap {
   template <typename K>
   [[nodiscard]] Value* find(const K& key) {
     const std::size_t place = place_of(key, Hash{}(key));
-    return place == kNowhere ? nullptr : &entries_[index_[place].entry - 1].second;
+    return place == kNowhere ? nullptr : &entries_[index_.entry(place)].second;
   }
   template <typename K>
   [[nodiscard]] const Value* find(const K& key) const {
     const std::size_t place = place_of(key, Hash{}(key));
-    return place == kNowhere ? nullptr : &entries_[index_[place].entry - 1].second;
+    return place == kNowhere ? nullptr : &entries_[index_.entry(place)].second;
   }
   template <typename K>
   [[nodiscard]] bool contains(const K& key) const {
@@ -77,13 +166,10 @@ class DenseMap {
   std::pair<Value*, bool> try_emplace(const K& key) {
     const std::uint64_t hash = Hash{}(key);
     if (const std::size_t place = place_of(key, hash); place != kNowhere) {
-      return {&entries_[index_[place].entry - 1].second, false};
-    }
-    if ((entries_.size() + 1) * 4 > index_.size() * 3) {
-      grow();
+      return {&entries_[index_.entry(place)].second, false};
     }
     entries_.push_back({Key(key), Value{}});
-    put(static_cast<std::uint32_t>(entries_.size()), hash);
+    index_.insert(hash, static_cast<std::uint32_t>(entries_.size() - 1));
     return {&entries_.back().second, true};
   }
   template <typename K>
@@ -93,29 +179,20 @@ class DenseMap {
 
   template <typename K>
   bool erase(const K& key) {
-    std::size_t place = place_of(key, Hash{}(key));
+    const std::size_t place = place_of(key, Hash{}(key));
     if (place == kNowhere) {
       return false;
     }
     // `key` may be the entry's own.
-    const std::size_t gone = index_[place].entry - 1;
+    const std::size_t gone = index_.entry(place);
     const std::size_t last = entries_.size() - 1;
     if (gone != last) {
-      index_[place_of(entries_[last].first, Hash{}(entries_[last].first))].entry =
-          static_cast<std::uint32_t>(gone + 1);
+      index_.set_entry(place_of(entries_[last].first, Hash{}(entries_[last].first)),
+                       static_cast<std::uint32_t>(gone));
       std::swap(entries_[gone], entries_[last]);
     }
     entries_.pop_back();
-    // Those behind it move up, so that no search ends too early.
-    const std::size_t mask = index_.size() - 1;
-    for (std::size_t next = (place + 1) & mask; index_[next].entry != 0; next = (next + 1) & mask) {
-      const std::size_t home = index_[next].hash & mask;
-      if (((next - home) & mask) >= ((next - place) & mask)) {
-        index_[place] = index_[next];
-        place = next;
-      }
-    }
-    index_[place] = {};
+    index_.erase(place);
     return true;
   }
   void clear() {
@@ -140,49 +217,15 @@ class DenseMap {
   }
 
  private:
-  static constexpr std::size_t kNowhere = ~std::size_t{0};
-  struct Place {
-    std::uint32_t entry = 0;  // its number, from 1; 0: free
-    std::uint32_t hash = 0;   // the lower half: enough for as many places as entries can be
-  };
+  static constexpr std::size_t kNowhere = DenseIndex::kNowhere;
 
   template <typename K>
   [[nodiscard]] std::size_t place_of(const K& key, std::uint64_t hash) const {
-    if (index_.empty()) {
-      return kNowhere;
-    }
-    const std::size_t mask = index_.size() - 1;
-    const auto half = static_cast<std::uint32_t>(hash);
-    for (std::size_t at = half & mask; index_[at].entry != 0; at = (at + 1) & mask) {
-      if (index_[at].hash == half && entries_[index_[at].entry - 1].first == key) {
-        return at;
-      }
-    }
-    return kNowhere;
-  }
-
-  void put(std::uint32_t entry, std::uint64_t hash) {
-    const std::size_t mask = index_.size() - 1;
-    const auto half = static_cast<std::uint32_t>(hash);
-    std::size_t at = half & mask;
-    while (index_[at].entry != 0) {
-      at = (at + 1) & mask;
-    }
-    index_[at] = {entry, half};
-  }
-
-  void grow() {
-    const auto old =
-        std::exchange(index_, std::vector<Place>(std::max<std::size_t>(8, index_.size() * 2)));
-    for (const Place& place : old) {
-      if (place.entry != 0) {
-        put(place.entry, place.hash);
-      }
-    }
+    return index_.find(hash, [&](std::uint32_t entry) { return entries_[entry].first == key; });
   }
 
   std::vector<Entry> entries_;
-  std::vector<Place> index_;  // a power of two of them, at most three quarters taken
+  DenseIndex index_;
 };
 
 }  // namespace muster

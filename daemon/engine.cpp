@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 
 #include "daemon/explain.h"
 
@@ -21,6 +22,16 @@ std::uint64_t number(std::string_view text) {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+std::optional<Devno> devno_of(const Properties& properties) {
+  const auto major = properties.find("MAJOR");
+  const auto minor = properties.find("MINOR");
+  if (major == properties.end() || minor == properties.end()) {
+    return std::nullopt;
+  }
+  return Devno{static_cast<std::uint32_t>(number(major->second)),
+               static_cast<std::uint32_t>(number(minor->second))};
 }
 
 // A device as the rules see it: its properties, what the probe found, what earlier rules assigned.
@@ -75,24 +86,91 @@ bool is_transient(std::string_view property) {
   return std::binary_search(kTransient.begin(), kTransient.end(), property);
 }
 
-// The attributes that were read now, and those that were known before. False where nothing changed.
-bool merge(const TextTable& known, const Attributes& read, std::vector<NamedText>& all) {
-  all.clear();
-  bool changed = false;
+// Whether nothing but what belongs to the event differs.
+bool says_the_same(const TextTable& known, const Properties& told) {
+  std::size_t at = 0;
+  for (const auto& [name, value] : told) {
+    if (at < known.size()) {
+      if (const NamedText text = known.at(at); text.name == name) {
+        if (text.value != value) {
+          return false;
+        }
+        ++at;
+        continue;
+      }
+    }
+    if (!is_transient(name)) {
+      return false;
+    }
+  }
+  return at == known.size();
+}
+
+// Whether all that was read now is known already.
+bool says_the_same(const TextTable& known, const Attributes& read) {
   std::size_t at = 0;
   for (const auto& [name, value] : read) {
-    while (at < known.size() && known.at(at).name < name) {
-      all.push_back(known.at(at++));
+    NamedText text;
+    int order = 0;
+    do {
+      if (at == known.size()) {
+        return false;
+      }
+      text = known.at(at++);
+      order = text.name.compare(name);
+    } while (order < 0);
+    if (order != 0 || text.value != value) {
+      return false;
     }
+  }
+  return true;
+}
+
+bool is_among(const std::vector<std::string>& names, std::string_view name) {
+  return std::binary_search(names.begin(), names.end(), name, std::less<>());
+}
+
+// The attributes that were read now, and those that were known before. `differs` becomes true where
+// one of these names does.
+void merge(const TextTable& known, const Attributes& read, const std::vector<std::string>& names,
+           std::vector<NamedText>& all, bool& differs) {
+  all.clear();
+  all.reserve(read.size() + known.size());
+  std::size_t at = 0;
+  for (const auto& [name, value] : read) {
+    int order = 1;
+    NamedText before;
+    while (at < known.size()) {
+      before = known.at(at);
+      order = before.name.compare(name);
+      if (order >= 0) {
+        break;
+      }
+      all.push_back(before);
+      ++at;
+    }
+    const bool is_known = at < known.size() && order == 0;
     all.push_back({name, value});
-    const bool is_known = at < known.size() && known.at(at).name == name;
-    changed = changed || !is_known || known.at(at) != all.back();
+    if (!differs && (!is_known || before.value != all.back().value)) {
+      differs = is_among(names, name);
+    }
     at += is_known ? 1 : 0;
   }
-  while (changed && at < known.size()) {
+  while (at < known.size()) {
     all.push_back(known.at(at++));
   }
-  return changed;
+}
+
+// Whether one of these names has another value; both are in order.
+bool differs_in(const std::vector<std::string>& names, const TextTable& known,
+                std::span<const NamedText> now) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    const auto it =
+        std::lower_bound(now.begin(), now.end(), name,
+                         [](const NamedText& text, std::string_view of) { return text.name < of; });
+    return known.find(name) !=
+           (it != now.end() && it->name == name ? it->value : std::optional<std::string_view>());
+  });
 }
 
 }  // namespace
@@ -151,17 +229,18 @@ class Engine::PolicyContext final : public Context {
     }
   }
   void set_signature(std::string_view devpath, Signature signature) override {
-    if (auto* device = engine_.world_.devices_.find(devpath)) {
+    if (Device* device = engine_.world_.devices_.find(devpath)) {
       signature.properties.share_names(engine_.world_.names_);
-      (*device)->signature = std::move(signature);
-      engine_.rematch(**device, true, Action::change, name_);
+      device->signature = std::move(signature);
+      engine_.rematch(*device, true, Action::change, name_);
     }
   }
   void clear_signature(std::string_view devpath) override {
-    auto* device = engine_.world_.devices_.find(devpath);
-    if (device != nullptr && (*device)->signature) {
-      (*device)->signature.reset();
-      engine_.rematch(**device, true, Action::change, name_);
+    Device* device = engine_.world_.devices_.find(devpath);
+    if (device != nullptr && device->signature) {
+      device->signature.reset();
+      device->settled = {};
+      engine_.rematch(*device, true, Action::change, name_);
     }
   }
   void read_again(std::string_view devpath) override {
@@ -182,7 +261,7 @@ class Engine::PolicyContext final : public Context {
   void set_phase(Phase phase) override {
     if (engine_.world_.phase_ != phase) {
       engine_.world_.phase_ = phase;
-      engine_.notices_.push_back({.kind = Notice::Kind::plan});
+      engine_.tell_plan();
       engine_.answer_waiters();
     }
   }
@@ -242,6 +321,7 @@ std::vector<Effect> Engine::on(const Event& event) {
     drain();
   } catch (const std::exception& e) {
     notices_.clear();
+    ++era_;
     note(fmt::format("an event could not be used: {}", e.what()));
   }
   return std::move(effects_);
@@ -269,55 +349,77 @@ void Engine::apply(const DeviceEvent& event) {
       remove_device(old->second);
     }
   }
-  const auto major = event.properties.find("MAJOR");
-  const auto minor = event.properties.find("MINOR");
-  std::optional<Devno> devno;
-  if (major != event.properties.end() && minor != event.properties.end()) {
-    devno = Devno{static_cast<std::uint32_t>(number(major->second)),
-                  static_cast<std::uint32_t>(number(minor->second))};
+  Device* known = world_.devices_.find(event.devpath);
+  const bool same_properties = known != nullptr && known->subsystem == event.subsystem &&
+                               says_the_same(known->properties, event.properties);
+  const bool same_attributes =
+      known != nullptr && says_the_same(known->attributes, event.attributes);
+  if (same_properties && same_attributes && known->settled.era == era_) {
+    if (event.action == Action::change && !known->handlers().empty()) {
+      notices_.push_back({.kind = Notice::Kind::device_as_before,
+                          .device = known->devpath,
+                          .told = known->matched});
+    }
+    return;
   }
-  const Device* known = world_.find(event.devpath);
+  const bool was_settled = known != nullptr && known->settled.era != 0;
+  // Then its number is the same, and what leads to it by number or name.
+  const bool same_identity = same_properties && was_settled;
+  const auto devno = same_identity ? known->devno : devno_of(event.properties);
   if (known != nullptr && (known->devno != devno || known->subsystem != event.subsystem)) {
     // Another device under the same path: its removal was not seen.
     remove_device(event.devpath);
     known = nullptr;
   }
   const bool is_new = known == nullptr;
-  Device& device = world_.upsert(event.devpath);
+  Device& device = is_new ? world_.upsert(event.devpath) : *known;
   if (is_new) {
     device.since = now_;
     device.devno = devno;
     device.subsystem = event.subsystem;
   }
+  device.settled = {};
+  const auto& asked = rules_.questions(device.subsystem);
+  bool judge = is_new || !was_settled || !asked.device_alone;
   // Of changes the kernel says no more than that something did; of a scan or a bind, only
   // differences count.
   bool changed = is_new || event.action == Action::change;
-  texts_.clear();
-  for (const auto& [name, value] : event.properties) {
-    if (!is_transient(name)) {
-      texts_.push_back({name, value});
-    }
-  }
-  if (!device.properties.equals(texts_)) {
+  if (is_new || !same_properties) {
     changed = true;
-    device.properties = TextTable(texts_, world_.names_);
-  }
-  if (merge(device.attributes, event.attributes, texts_)) {
-    changed = true;
-    device.attributes = TextTable(texts_, world_.names_);
-  }
-  if (const auto it = event.properties.find("DISKSEQ");
-      it != event.properties.end() && !device.is_partition()) {
-    const auto diskseq = number(it->second);
-    if (diskseq > device.diskseq) {
-      device.diskseq = diskseq;
-      if (device.signature && device.signature->diskseq < diskseq) {
-        device.signature.reset();
+    texts_.clear();
+    for (const auto& [name, value] : event.properties) {
+      if (!is_transient(name)) {
+        texts_.push_back({name, value});
       }
     }
+    judge = judge || differs_in(asked.properties, device.properties, texts_);
+    device.properties.replace(texts_, world_.names_);
   }
-  world_.index(device);
-  rematch(device, changed, event.action);
+  if (is_new || !same_attributes) {
+    changed = true;
+    merge(device.attributes, event.attributes, asked.attributes, texts_, judge);
+    device.attributes.replace(texts_, world_.names_);
+  }
+  if (is_new || !same_identity) {
+    if (const auto it = event.properties.find("DISKSEQ");
+        it != event.properties.end() && !device.is_partition()) {
+      const auto diskseq = number(it->second);
+      if (diskseq > device.diskseq) {
+        device.diskseq = diskseq;
+        if (device.signature && device.signature->diskseq < diskseq) {
+          device.signature.reset();
+          judge = true;
+        }
+      }
+    }
+    world_.index(device);
+  }
+  if (judge) {
+    rematch(device, changed, event.action);
+  } else if (changed) {
+    tell(device, device.matched);
+  }
+  device.settled.era = changed && asked.device_alone ? era_ : 0;
 }
 
 void Engine::apply(const ScanDone& event) {
@@ -330,7 +432,7 @@ void Engine::apply(const ScanDone& event) {
   }
   if (!world_.scanned_) {
     world_.scanned_ = true;
-    notices_.push_back({.kind = Notice::Kind::plan});
+    tell_plan();
   }
   if (scan_again_) {
     scan_again_ = false;
@@ -417,12 +519,11 @@ void Engine::answer_waiters() {
 }
 
 void Engine::remove_device(std::string_view devpath) {
-  const auto* known = world_.devices_.find(devpath);
+  const Device* known = world_.find(devpath);
   if (known == nullptr) {
     return;
   }
-  auto gone = std::make_shared<Device>(**known);
-  world_.erase(gone->devpath);
+  const auto gone = std::make_shared<const Device>(world_.take(*known));
   doom_what_stands_on(gone->devpath);
   if (gone->matched != nullptr) {
     notices_.push_back({.kind = Notice::Kind::device_gone, .gone = gone, .told = gone->matched});
@@ -463,7 +564,12 @@ void Engine::rematch(Device& device, bool changed, Action action, std::string_vi
   if (!changed && entered.handlers.empty()) {
     return;
   }
-  auto told = changed ? device.matched : std::make_shared<const rules::Outcome>(std::move(entered));
+  tell(device,
+       changed ? device.matched : std::make_shared<const rules::Outcome>(std::move(entered)), by);
+}
+
+void Engine::tell(const Device& device, std::shared_ptr<const rules::Outcome> told,
+                  std::string_view by) {
   if (!told->handlers.empty()) {
     notices_.push_back({.kind = Notice::Kind::device,
                         .device = device.devpath,
@@ -539,6 +645,11 @@ void Engine::withdraw(std::string_view owner, std::string_view id) {
 
 void Engine::remake_plan() {
   world_.plan_ = make_plan(facts_, medium_files_);
+  tell_plan();
+}
+
+void Engine::tell_plan() {
+  ++era_;
   notices_.push_back({.kind = Notice::Kind::plan});
 }
 
@@ -559,6 +670,7 @@ void Engine::drain() {
     touched->policy->decide(*touched->context);
   }
   notices_.clear();
+  ++era_;
   note("internal error: the policies do not settle; this event was cut off");
 }
 
@@ -613,6 +725,15 @@ void Engine::deliver(const Notice& notice) {
       }
       return;
     }
+    case Notice::Kind::device_as_before:
+      for (const auto& handler : notice.told->handlers) {
+        const Device* device = world_.find(notice.device);
+        Slot* owner = slot(handler);
+        if (device != nullptr && owner != nullptr) {
+          owner->policy->device_as_before(*device, *owner->context);
+        }
+      }
+      return;
     case Notice::Kind::device_gone:
       for (const auto& handler : notice.told->handlers) {
         if (Slot* owner = slot(handler)) {

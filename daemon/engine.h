@@ -75,7 +75,15 @@ class Engine {
   };
   // A fact that policies have not heard of yet.
   struct Notice {
-    enum class Kind { device, device_gone, thing, thing_withdrawn, request, plan } kind;
+    enum class Kind {
+      device,
+      device_as_before,
+      device_gone,
+      thing,
+      thing_withdrawn,
+      request,
+      plan
+    } kind;
     std::string id = {};
     Devpath device = {};
     std::shared_ptr<const Device> gone = {};
@@ -96,10 +104,14 @@ class Engine {
   void remove_device(std::string_view devpath);
   // `by` found out itself what changed and need not be told.
   void rematch(Device& device, bool changed, Action action, std::string_view by = {});
+  void tell(const Device& device, std::shared_ptr<const rules::Outcome> told,
+            std::string_view by = {});
   void doom_what_stands_on(std::string_view devpath);
   void publish(std::string_view owner, Thing thing);
   void withdraw(std::string_view owner, std::string_view id);
   void remake_plan();
+  // All are told that the plan or the phase is another, or that the first scan is complete.
+  void tell_plan();
   void drain();
   void deliver(const Notice& notice);
   EffectId send(std::string_view handler, std::string_view verb, std::string subject,
@@ -134,6 +146,9 @@ class Engine {
   std::vector<Command> waiters_;
   bool scanning_ = false;
   bool scan_again_ = false;
+  // What policies were told of a device (Device::settled) holds until the plan changes or an event
+  // is cut off: then another era begins.
+  std::uint32_t era_ = 1;
 };
 
 }  // namespace muster

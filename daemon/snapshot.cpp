@@ -10,8 +10,8 @@
 
 MUSTER_STATE_OF(muster::Devno, major, minor)
 MUSTER_STATE_OF(muster::Signature, diskseq, properties, details, note)
-MUSTER_STATE_OF(muster::Device, devpath, subsystem, kernel, devno, properties, attributes, since,
-                diskseq, signature, matched)
+MUSTER_STATE_OF(muster::Device, devpath, subsystem, devno, settled, properties, attributes, diskseq,
+                matched, kernel, since, signature)
 MUSTER_STATE_OF(muster::Thing, id, owner, what, state, why, needs, past, names, devpath, on,
                 requirement, doomed, since)
 MUSTER_STATE_OF(muster::FailedAttempt, handler, verb, subject, error, last, times)
@@ -36,6 +36,12 @@ struct state::Custom<Effect> {
   }
 };
 
+// What is restored is told once more than needed.
+template <>
+struct state::Custom<Settled> {
+  static Json save(const Settled&) { return nullptr; }
+  static void restore(const Json&, Settled& settled) { settled = {}; }
+};
 template <>
 struct state::Custom<TextTable> {
   static Json save(const TextTable& table) {
@@ -117,7 +123,8 @@ Json Engine::snapshot() const {
   // compile then.
   [[maybe_unused]] const auto& [rules, outcomes, slots, world, facts, medium_files, now, next_id,
                                 effects, pending, sent, timers, late, failed_attempts, notices,
-                                texts, requests, reports, waiters, scanning, scan_again] = *this;
+                                texts, requests, reports, waiters, scanning, scan_again, era] =
+      *this;
   [[maybe_unused]] const auto& [devices, by_devno, block_by_name, partitions, assigned, things,
                                 ids_by_name, id_by_devpath, ids_on, things_revision, name_lists,
                                 plan, phase, scanned] = world;

@@ -113,16 +113,6 @@ void TextTable::share_names(NamePool& pool) {
   }
 }
 
-NamedText TextTable::at(std::size_t index) const {
-  NamedText text{(*names_)[index], std::nullopt};
-  if ((data_[index] & kAbsent) == 0) {
-    const std::uint32_t begin = index == 0 ? 0 : data_[index - 1] & ~kAbsent;
-    const char* const values = reinterpret_cast<const char*>(data_.get() + names_->size());
-    text.value = std::string_view(values + begin, data_[index] - begin);
-  }
-  return text;
-}
-
 std::optional<std::string_view> TextTable::find(std::string_view name) const {
   if (names_ == nullptr) {
     return std::nullopt;
@@ -131,16 +121,31 @@ std::optional<std::string_view> TextTable::find(std::string_view name) const {
   return index == names_->size() ? std::nullopt : at(index).value;
 }
 
-bool TextTable::equals(std::span<const NamedText> texts) const {
-  if (texts.size() != size()) {
-    return false;
+void TextTable::replace(std::span<const NamedText> texts, NamePool& pool) {
+  bool same_names = texts.size() == size();
+  bool same_places = same_names;
+  for (std::size_t i = 0; same_names && i < texts.size(); ++i) {
+    const NamedText known = at(i);
+    const NamedText& now = texts[i];
+    same_names = known.name == now.name;
+    same_places = same_places && known.value.has_value() == now.value.has_value() &&
+                  known.value.value_or("").size() == now.value.value_or("").size();
   }
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    if (at(i) != texts[i]) {
-      return false;
+  if (!same_names) {
+    *this = TextTable(texts, pool);
+    return;
+  }
+  if (!same_places) {
+    *this = TextTable(texts, names_);
+    return;
+  }
+  char* value = reinterpret_cast<char*>(data_.get() + texts.size());
+  for (const NamedText& now : texts) {
+    if (now.value && !now.value->empty()) {
+      std::memmove(value, now.value->data(), now.value->size());
+      value += now.value->size();
     }
   }
-  return true;
 }
 
 TextTable::operator Properties() const {

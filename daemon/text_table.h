@@ -67,11 +67,28 @@ class TextTable {
   ~TextTable() = default;
 
   [[nodiscard]] std::size_t size() const { return names_ == nullptr ? 0 : names_->size(); }
-  [[nodiscard]] NamedText at(std::size_t index) const;
+  [[nodiscard]] NamedText at(std::size_t index) const {
+    NamedText text{(*names_)[index], std::nullopt};
+    if ((data_[index] & kAbsent) == 0) {
+      const std::uint32_t begin = index == 0 ? 0 : data_[index - 1] & ~kAbsent;
+      const char* const values = reinterpret_cast<const char*>(data_.get() + names_->size());
+      text.value = std::string_view(values + begin, data_[index] - begin);
+    }
+    return text;
+  }
   // Nothing if there is no such name, or no value.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
   void share_names(NamePool& pool);
-  [[nodiscard]] bool equals(std::span<const NamedText> texts) const;
+  // These, which may be its own in part, instead of what it holds.
+  void replace(std::span<const NamedText> texts, NamePool& pool);
+  // It will be read soon, and was not for long.
+  void prefetch() const {
+    if (const auto* begin = reinterpret_cast<const char*>(data_.get())) {
+      __builtin_prefetch(begin);
+      __builtin_prefetch(begin + kCacheLine);
+      __builtin_prefetch(begin + 2 * kCacheLine);
+    }
+  }
 
   // As maps, for those who put events together.
   operator Properties() const;  // NOLINT(google-explicit-constructor)
@@ -80,6 +97,7 @@ class TextTable {
  private:
   TextTable(std::span<const NamedText> texts, std::shared_ptr<const Names> names);
 
+  static constexpr std::size_t kCacheLine = 64;
   static constexpr std::uint32_t kAbsent = std::uint32_t{1} << 31;
 
   std::shared_ptr<const Names> names_;

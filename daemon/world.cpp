@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace muster {
 
@@ -74,14 +75,45 @@ std::string Device::dev_name() const {
   return name.starts_with("/dev/") ? std::string(name) : "/dev/" + std::string(name);
 }
 
+Device& DeviceTable::insert(Devpath devpath) {
+  if (free_.empty()) {
+    const auto first = static_cast<std::uint32_t>(pieces_.size()) * kTogether;
+    pieces_.push_back(std::make_unique<Place[]>(kTogether));
+    for (std::uint32_t i = kTogether; i > 0; --i) {
+      free_.push_back(first + i - 1);
+    }
+  }
+  const std::uint32_t number = free_.back();
+  index_.insert(devpath.hash(), number);
+  free_.pop_back();
+  Device& added = device(number);
+  added.devpath = std::move(devpath);
+  return added;
+}
+
+Device DeviceTable::take(const Devpath& devpath) {
+  const std::size_t place = place_of(devpath, devpath.hash());
+  const std::uint32_t number = index_.entry(place);
+  index_.erase(place);
+  free_.push_back(number);
+  return std::exchange(device(number), Device());
+}
+
+std::vector<const Device*> DeviceTable::sorted() const {
+  std::vector<const Device*> all;
+  all.reserve(size());
+  index_.each([&](std::uint32_t number) { all.push_back(&device(number)); });
+  std::sort(all.begin(), all.end(),
+            [](const Device* a, const Device* b) { return a->devpath < b->devpath; });
+  return all;
+}
+
 const Device* World::find(std::string_view devpath) const {
-  const auto* found = devices_.find(devpath);
-  return found == nullptr ? nullptr : found->get();
+  return devices_.find(devpath);
 }
 
 const Device* World::find(const Devpath& devpath) const {
-  const auto* found = devices_.find(devpath);
-  return found == nullptr ? nullptr : found->get();
+  return devices_.find(devpath);
 }
 
 const Device* World::block_by_devno(Devno devno) const {
@@ -117,12 +149,7 @@ std::vector<const Device*> World::partitions(const Device& disk) const {
 }
 
 std::vector<const Device*> World::devices_sorted() const {
-  std::vector<const Device*> result;
-  result.reserve(devices_.size());
-  for (const auto* entry : devices_.sorted()) {
-    result.push_back(entry->second.get());
-  }
-  return result;
+  return devices_.sorted();
 }
 
 std::vector<const Device*> World::assigned(std::string_view handler) const {
@@ -217,27 +244,31 @@ std::set<std::string> World::disks_below(std::string_view devpath) const {
 }
 
 Device& World::upsert(std::string_view devpath) {
-  if (auto* known = devices_.find(devpath)) {
-    return **known;
+  if (Device* known = devices_.find(devpath)) {
+    return *known;
   }
-  auto device = std::make_unique<Device>();
-  device->devpath = Devpath(devpath);
+  Device& device = devices_.insert(Devpath(devpath));
   const auto slash = devpath.rfind('/');
-  device->kernel = devpath.substr(slash == std::string_view::npos ? 0 : slash + 1);
-  std::replace(device->kernel.begin(), device->kernel.end(), '!', '/');
-  auto& place = devices_[device->devpath];
-  place = std::move(device);
-  return *place;
+  device.kernel = devpath.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  std::replace(device.kernel.begin(), device.kernel.end(), '!', '/');
+  return device;
 }
 
 void World::index(Device& device) {
   if (!device.is_block()) {
     return;
   }
+  // Two of one number, or of one name: it leads to the one that was heard of last.
+  const auto lead_here = [&device](Device*& place) {
+    if (place != nullptr && place != &device) {
+      place->settled = {};
+    }
+    place = &device;
+  };
   if (device.devno) {
-    by_devno_[*device.devno] = &device;
+    lead_here(by_devno_[*device.devno]);
   }
-  block_by_name_[device.kernel] = &device;
+  lead_here(block_by_name_[device.kernel]);
   if (device.is_partition()) {
     const std::string_view devpath = device.devpath;
     if (const auto slash = devpath.rfind('/'); slash != std::string_view::npos) {
@@ -269,20 +300,14 @@ void World::unindex(const Device& device) {
   }
 }
 
-void World::erase(std::string_view devpath) {
-  auto* place = devices_.find(devpath);
-  if (place == nullptr) {
-    return;
-  }
-  // What is gone last is what the tables' keys and `devpath` may still point to.
-  const std::unique_ptr<Device> device = std::move(*place);
-  unindex(*device);
-  for (const auto& handler : device->handlers()) {
+Device World::take(const Device& device) {
+  unindex(device);
+  for (const auto& handler : device.handlers()) {
     if (const auto set = assigned_.find(handler); set != assigned_.end()) {
-      set->second.erase(device->devpath);
+      set->second.erase(device.devpath);
     }
   }
-  devices_.erase(device->devpath);
+  return devices_.take(device.devpath);
 }
 
 void World::put(Thing thing) {

@@ -39,19 +39,27 @@ struct Signature {
   std::string note;               // why nothing could be read, or what is in conflict; one line
 };
 
-// One life of a devpath, from add to remove.
+// The engine's own mark: in this era of its (engine.h) all were told of a device, so that another
+// event which says the same is no news. 0: it is, whatever it says.
+struct Settled {
+  std::uint32_t era = 0;
+};
+
+// One life of a devpath, from add to remove. What an event is compared with stands first, and side
+// by side in memory: of a device that was not looked at for long, each line is waited for.
 struct Device {
   Devpath devpath;
   std::string subsystem;
-  std::string kernel;  // last component of the devpath
   std::optional<Devno> devno;
+  Settled settled;
   TextTable properties;
   TextTable attributes;
-  Micros since = 0;
   std::uint64_t diskseq = 0;  // 0 where there is none (partitions have their disk's)
-  std::optional<Signature> signature;
   // What the rules say of it: shared with those of which they say the same. Null: nothing yet.
   std::shared_ptr<const rules::Outcome> matched;
+  std::string kernel;  // last component of the devpath
+  Micros since = 0;
+  std::optional<Signature> signature;
 
   [[nodiscard]] bool is_block() const { return subsystem == "block"; }
   [[nodiscard]] bool is_partition() const { return property("DEVTYPE") == "partition"; }
@@ -62,6 +70,56 @@ struct Device {
   [[nodiscard]] std::string_view signature_property(std::string_view name) const;
   [[nodiscard]] std::uint64_t size_bytes() const;  // of a block device; 0 if unknown
   [[nodiscard]] std::string dev_name() const;      // "/dev/sda"
+};
+
+// Devices by devpath, in pieces of many: they never move, and one is found with a look at the index
+// and one at the device itself.
+class DeviceTable {
+ public:
+  [[nodiscard]] Device* find(std::string_view devpath) { return at(devpath, text_hash(devpath)); }
+  [[nodiscard]] Device* find(const Devpath& devpath) { return at(devpath, devpath.hash()); }
+  [[nodiscard]] const Device* find(std::string_view devpath) const {
+    return at(devpath, text_hash(devpath));
+  }
+  [[nodiscard]] const Device* find(const Devpath& devpath) const {
+    return at(devpath, devpath.hash());
+  }
+  // One that is not in it: as new, but for its devpath.
+  Device& insert(Devpath devpath);
+  // One that is in it, and is no more.
+  [[nodiscard]] Device take(const Devpath& devpath);
+
+  [[nodiscard]] std::size_t size() const { return index_.size(); }
+  [[nodiscard]] std::vector<const Device*> sorted() const;
+
+ private:
+  static constexpr std::uint32_t kTogether = 64;
+  struct alignas(64) Place {
+    Device device;
+  };
+
+  [[nodiscard]] Device& device(std::uint32_t number) const {
+    return pieces_[number / kTogether][number % kTogether].device;
+  }
+  template <typename Path>
+  [[nodiscard]] std::size_t place_of(const Path& devpath, std::uint64_t hash) const {
+    return index_.find(hash, [&](std::uint32_t number) {
+      const Device& one = device(number);
+      __builtin_prefetch(&one.kernel);
+      one.properties.prefetch();
+      one.attributes.prefetch();
+      return one.devpath == devpath;
+    });
+  }
+  template <typename Path>
+  [[nodiscard]] Device* at(const Path& devpath, std::uint64_t hash) const {
+    const std::size_t place = place_of(devpath, hash);
+    return place == DenseIndex::kNowhere ? nullptr : &device(index_.entry(place));
+  }
+
+  DenseIndex index_;
+  std::vector<std::unique_ptr<Place[]>> pieces_;
+  std::vector<std::uint32_t> free_;  // numbers, the next one last
 };
 
 enum class State { waiting, working, ready, impossible, broken };
@@ -129,7 +187,7 @@ class World {
   Device& upsert(std::string_view devpath);
   void index(Device& device);
   void unindex(const Device& device);
-  void erase(std::string_view devpath);
+  [[nodiscard]] Device take(const Device& device);
   void put(Thing thing);
   void drop(std::string_view id);
 
@@ -138,7 +196,7 @@ class World {
       return (std::uint64_t{devno.major} << 20 | devno.minor) * 0x9e3779b97f4a7c15U >> 32;
     }
   };
-  DevpathMap<std::unique_ptr<Device>> devices_;
+  DeviceTable devices_;
   DenseMap<Devno, Device*, DevnoHash> by_devno_;
   DenseMap<std::string, Device*, TextHash> block_by_name_;
   DenseMap<std::string, std::set<std::string>, TextHash> partitions_;  // disk -> partitions

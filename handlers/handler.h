@@ -75,6 +75,13 @@ class Policy {
   virtual void plan_changed(Context&) {}
   // The rules assign this device here, and it appeared or something about it changed.
   virtual void device(const Device&, Context&) {}
+  // The kernel says `change` of it, and yet all that is known of it is as it was when device() was
+  // called last or as this policy set it since, and the plan and the phase are as they were then.
+  // Whoever would find nothing to do does nothing here: a `change` mostly is such.
+  virtual void device_as_before(const Device& device, Context& context) {
+    this->device(device, context);
+    context.touch();
+  }
   // It was assigned here and is gone, or the rules no longer assign it.
   virtual void device_gone(const Device&, Context&) {}
   virtual void done(const Effect&, const EffectDone&, Context&) {}

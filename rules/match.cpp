@@ -447,6 +447,7 @@ class RuleSet::Compiler {
   // Of one of them; of every other one where none is given.
   [[nodiscard]] Program program(std::optional<std::string_view> subsystem) const {
     Program program;
+    auto& steps = program.steps;
     std::set<std::size_t> targets;  // where what is kept may jump to
     std::size_t out_of_reach_until = 0;
     for (std::size_t i = 0; i < rules_.size(); ++i) {
@@ -473,17 +474,20 @@ class RuleSet::Compiler {
           out_of_reach_until = rule.jump;
         }
       }
-      program.push_back(std::move(step));
+      note_questions(rule, step.tests, program.questions);
+      steps.push_back(std::move(step));
     }
-    for (std::size_t i = 0; i < program.size(); ++i) {
-      const std::size_t jump = rules_[program[i].rule].jump;
+    sort_unique(program.questions.properties);
+    sort_unique(program.questions.attributes);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const std::size_t jump = rules_[steps[i].rule].jump;
       const auto next = jump == Rule::kNoJump
-                            ? program.begin() + static_cast<std::ptrdiff_t>(i) + 1
-                            : std::lower_bound(program.begin(), program.end(), jump,
+                            ? steps.begin() + static_cast<std::ptrdiff_t>(i) + 1
+                            : std::lower_bound(steps.begin(), steps.end(), jump,
                                                [](const Step& step, std::size_t rule) {
                                                  return step.rule < rule;
                                                });
-      program[i].next = static_cast<std::uint32_t>(next - program.begin());
+      steps[i].next = static_cast<std::uint32_t>(next - steps.begin());
     }
     return program;
   }
@@ -525,6 +529,52 @@ class RuleSet::Compiler {
       tests.push_back({match, slot == slots_.end() ? 0 : slot->second});
     }
     return true;
+  }
+
+  static void note_questions(const Rule& rule, const std::vector<Test>& tests,
+                             Questions& questions) {
+    questions.device_alone = questions.device_alone && rule.parent_matches.empty();
+    for (const Test& test : tests) {
+      switch (test.match.key) {
+        case Key::action:
+          questions.device_alone = false;
+          break;
+        case Key::driver:
+          questions.properties.emplace_back("DRIVER");
+          break;
+        case Key::env:
+          questions.properties.push_back(test.match.name);
+          break;
+        case Key::attr:
+          questions.attributes.push_back(test.match.name);
+          break;
+        default:
+          break;  // its names, and what the rules themselves said so far
+      }
+    }
+    for (const Assignment& assignment : rule.assignments) {
+      if (assignment.target == Assignment::Target::env) {
+        questions.properties.push_back(assignment.name);
+      }
+      for (const Piece& piece : assignment.value) {
+        switch (piece.kind) {
+          case Piece::Kind::major:
+            questions.properties.emplace_back("MAJOR");
+            break;
+          case Piece::Kind::minor:
+            questions.properties.emplace_back("MINOR");
+            break;
+          case Piece::Kind::env:
+            questions.properties.push_back(piece.text);
+            break;
+          case Piece::Kind::attr:
+            questions.attributes.push_back(piece.text);
+            break;
+          default:
+            break;
+        }
+      }
+    }
   }
 
   const std::vector<Rule>& rules_;
@@ -610,11 +660,10 @@ void RuleSet::compile() {
 }
 
 void RuleSet::run(Run& run) const {
-  const auto own = programs_.find(run.device().subsystem());
-  const Program& program = own == programs_.end() ? program_ : own->second;
+  const auto& steps = program(run.device().subsystem()).steps;
   const std::string_view kernel = run.device().kernel();
-  for (std::size_t at = 0; at < program.size();) {
-    const Step& step = program[at];
+  for (std::size_t at = 0; at < steps.size();) {
+    const Step& step = steps[at];
     if (step.kernel_begins && !kernel.empty() &&
         !(*step.kernel_begins)[static_cast<unsigned char>(kernel.front())]) {
       ++at;

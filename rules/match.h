@@ -78,6 +78,17 @@ class RuleSet {
   [[nodiscard]] std::shared_ptr<const Outcome> match(const DeviceView& device,
                                                      OutcomePool& pool) const;
 
+  // What match() looks at, of devices of one subsystem: the same answers come to the same outcome.
+  struct Questions {
+    bool device_alone = true;  // neither the action nor the devices above
+    // Besides its names. Sorted, each once.
+    std::vector<std::string> properties;
+    std::vector<std::string> attributes;
+  };
+  [[nodiscard]] const Questions& questions(std::string_view subsystem) const {
+    return program(subsystem).questions;
+  }
+
   // What a source must read for match() to see what udev would: names of files below the device's
   // own folder (ATTR{} and $attr{}), and below those of all devices above it (ATTRS{}, and $attr{}
   // where a rule up to there selects a parent). Sorted, each once. A name ATTRS{} gives is to be
@@ -107,13 +118,20 @@ class RuleSet {
     std::optional<std::bitset<256>> kernel_begins;
     std::vector<Test> tests;
   };
-  using Program = std::vector<Step>;
+  struct Program {
+    std::vector<Step> steps;
+    Questions questions;
+  };
   class Run;
   class Compiler;
 
   void index();
   void compile();
   void run(Run& run) const;
+  [[nodiscard]] const Program& program(std::string_view subsystem) const {
+    const auto own = programs_.find(subsystem);
+    return own == programs_.end() ? program_ : own->second;
+  }
 
   std::vector<std::string> files_;
   std::vector<Rule> rules_;

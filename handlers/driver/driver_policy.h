@@ -25,6 +25,7 @@ class DriverPolicy final : public Policy {
  public:
   [[nodiscard]] std::string_view name() const override { return "driver"; }
   void device(const Device& device, Context& context) override;
+  void device_as_before(const Device&, Context&) override {}
   void device_gone(const Device& device, Context& context) override;
   void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
   void late(const Effect& effect, Context& context) override;

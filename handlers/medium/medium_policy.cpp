@@ -121,6 +121,13 @@ void MediumPolicy::device(const Device& device, Context& context) {
   }
 }
 
+void MediumPolicy::device_as_before(const Device& device, Context& context) {
+  if (candidates_.contains(device.devpath)) {
+    this->device(device, context);
+    context.touch();
+  }
+}
+
 void MediumPolicy::device_gone(const Device& device, Context& context) {
   if (context.world().find(device.devpath) == nullptr) {
     polled_.erase(device.devpath);
@@ -278,6 +285,10 @@ MediumPolicy::Verdict MediumPolicy::judge(const Candidate& candidate, const Worl
 
 void MediumPolicy::show(State state, std::string why, std::vector<std::string> needs,
                         Context& context) {
+  const Thing* shown = context.world().thing(kNeed);
+  if (shown != nullptr && shown->state == state && shown->why == why && shown->needs == needs) {
+    return;
+  }
   Thing thing;
   thing.id = kNeed;
   thing.what = "restore medium";

@@ -22,6 +22,7 @@ class MediumPolicy final : public Policy {
   [[nodiscard]] std::string_view name() const override { return "medium"; }
   void plan_changed(Context& context) override;
   void device(const Device& device, Context& context) override;
+  void device_as_before(const Device& device, Context& context) override;
   void device_gone(const Device& device, Context& context) override;
   void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
   void late(const Effect& effect, Context& context) override;

@@ -45,6 +45,7 @@ class NodePolicy final : public Policy {
   [[nodiscard]] std::string_view name() const override { return "node"; }
   void plan_changed(Context& context) override;
   void device(const Device& device, Context& context) override;
+  void device_as_before(const Device&, Context&) override {}
   void device_gone(const Device& device, Context& context) override;
   void done(const Effect& effect, const EffectDone& outcome, Context& context) override;
   void thing(const Thing& thing, bool withdrawn, Context& context) override;

@@ -25,6 +25,13 @@ void ProbePolicy::device(const Device& device, Context& context) {
   consider(device, true, context);
 }
 
+void ProbePolicy::device_as_before(const Device& device, Context& context) {
+  // Of these it takes more to tell: the event itself, the disk.
+  if (is_optical(device) || device.is_partition()) {
+    consider(device, true, context);
+  }
+}
+
 void ProbePolicy::device_gone(const Device& device, Context& context) {
   auto* reading = readings_.find(device.devpath);
   if (reading == nullptr) {

@@ -20,6 +20,7 @@ class TargetPolicy final : public Policy {
   [[nodiscard]] std::string_view name() const override { return "target"; }
   void plan_changed(Context& context) override;
   void device(const Device& device, Context& context) override;
+  void device_as_before(const Device&, Context&) override {}
   void device_gone(const Device& device, Context& context) override;
   void thing(const Thing& thing, bool withdrawn, Context& context) override;
   bool command(const Command& command, Context& context) override;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace muster {
 namespace {
@@ -27,7 +28,6 @@ TEST(TextTable, EmptyOne) {
   const TextTable table;
   EXPECT_EQ(table.size(), 0U);
   EXPECT_EQ(table.find("a"), std::nullopt);
-  EXPECT_TRUE(table.equals({}));
   EXPECT_TRUE(Properties(table).empty());
   const TextTable copy = table;
   EXPECT_EQ(copy.size(), 0U);
@@ -49,20 +49,47 @@ TEST(TextTable, CopiesAreTheirOwn) {
   EXPECT_EQ(moved.find("a"), "1");
 }
 
-TEST(TextTable, EqualOnlyWithTheSameNamesAndValues) {
-  const TextTable table(named_texts(kDisk));
-  EXPECT_TRUE(table.equals(named_texts(kDisk)));
-  for (const auto& [name, value] :
-       Attributes{{"wwid", ""}, {"size", "2049"}, {"size", std::nullopt}, {"more", "1"}}) {
+TEST(TextTable, ReplacedByOtherNamesValuesAndLengths) {
+  NamePool pool;
+  for (const auto& [name, value] : Attributes{{"wwid", ""},
+                                              {"size", "4096"},
+                                              {"size", "512"},
+                                              {"size", "16777216"},
+                                              {"size", std::nullopt},
+                                              {"removable", "1"},
+                                              {"more", "1"}}) {
     Attributes other = kDisk;
     other[name] = value;
-    EXPECT_FALSE(table.equals(named_texts(other))) << name;
+    TextTable table(named_texts(kDisk), pool);
+    table.replace(named_texts(other), pool);
+    EXPECT_EQ(Attributes(table), other) << name;
+    table.replace(named_texts(kDisk), pool);
+    EXPECT_EQ(Attributes(table), kDisk) << name;
   }
-  Attributes fewer = kDisk;
-  fewer.erase("wwid");
-  EXPECT_FALSE(table.equals(named_texts(fewer)));
-  fewer["xxid"] = std::nullopt;
-  EXPECT_FALSE(table.equals(named_texts(fewer)));
+  TextTable table;
+  table.replace({}, pool);
+  EXPECT_EQ(table.size(), 0U);
+  table.replace(named_texts(kDisk), pool);
+  EXPECT_EQ(Attributes(table), kDisk);
+  table.replace({}, pool);
+  EXPECT_EQ(table.size(), 0U);
+}
+
+// As an event does it that brings some of them: the others are the table's own.
+TEST(TextTable, ReplacedInPartByItsOwn) {
+  NamePool pool;
+  for (const char* size : {"1", "4096", "16777216"}) {
+    TextTable table(named_texts(kDisk), pool);
+    std::vector<NamedText> texts;
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      texts.push_back(table.at(i));
+    }
+    texts[2].value = size;
+    table.replace(texts, pool);
+    Attributes wanted = kDisk;
+    wanted["size"] = size;
+    EXPECT_EQ(Attributes(table), wanted);
+  }
 }
 
 TEST(Names, EachIsFoundWhereItStands) {

@@ -102,21 +102,15 @@ void SyntheticMachine::add_disk(std::size_t number) {
   feed(event_of(Action::add, place.scsi, "scsi",
                 {{"DEVTYPE", "scsi_device"}, {"MODALIAS", "scsi:t-0x00"}}, attributes({})));
   feed(event_of(Action::add, place.scsi_disk, "scsi_disk", {}, attributes({})));
-  Attributes present{{"size", "2097152"}, {"ro", "0"}, {"hidden", "0"}, {"slaves", ""}};
-  if (shape_.every_attribute) {
-    present["removable"] = "0";
-    present["device/vendor"] = "MUSTER";
-    present["device/model"] = "Synthetic LUN";
-    present["device/wwid"] = fmt::format("naa.6000000000000000{:016}", place.lun);
-  }
   feed(event_of(Action::add, place.block, "block", block_properties(place, number),
-                attributes(std::move(present))));
+                block_attributes(place.lun, false)));
   answer();
 }
 
-void SyntheticMachine::change_disk(std::size_t number) {
+void SyntheticMachine::change_disk(std::size_t number, bool read_only) {
   const auto place = place_of(number, shape_.paths);
-  feed(event_of(Action::change, place.block, "block", block_properties(place, number), {}));
+  feed(event_of(Action::change, place.block, "block", block_properties(place, number),
+                block_attributes(place.lun, read_only)));
   answer();
 }
 
@@ -160,6 +154,18 @@ void SyntheticMachine::answer() {
     }
     feed(std::move(done));
   }
+}
+
+Attributes SyntheticMachine::block_attributes(std::size_t lun, bool read_only) const {
+  Attributes present{
+      {"size", "2097152"}, {"ro", read_only ? "1" : "0"}, {"hidden", "0"}, {"slaves", ""}};
+  if (shape_.every_attribute) {
+    present["removable"] = "0";
+    present["device/vendor"] = "MUSTER";
+    present["device/model"] = "Synthetic LUN";
+    present["device/wwid"] = fmt::format("naa.6000000000000000{:016}", lun);
+  }
+  return attributes(std::move(present));
 }
 
 Attributes SyntheticMachine::attributes(Attributes present) const {

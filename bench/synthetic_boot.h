@@ -36,13 +36,15 @@ class SyntheticMachine {
   void start();
   // The three devices appear; what the engine wants is answered.
   void add_disk(std::size_t number);
-  void change_disk(std::size_t number);
+  // A `change` uevent of its block device, which is read-only now or not.
+  void change_disk(std::size_t number, bool read_only = false);
   // From the block device up, as the kernel does.
   void remove_disk(std::size_t number);
 
  private:
   void feed(EventBody body);
   void answer();
+  [[nodiscard]] Attributes block_attributes(std::size_t lun, bool read_only) const;
   [[nodiscard]] Attributes attributes(Attributes present) const;
 
   Shape shape_;

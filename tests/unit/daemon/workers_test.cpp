@@ -302,13 +302,12 @@ TEST_F(WorkersTest, WhatIsUrgentAndOnACpuIsLeftAlone) {
   std::mutex mutex;
   std::condition_variable looked;
   int looks = 0;
-  // All the time there is.
-  const auto cpu_time = [&](clockid_t) {
+  // More than there is.
+  const auto cpu_time = [&](clockid_t) -> std::chrono::nanoseconds {
     const std::lock_guard lock(mutex);
     ++looks;
     looked.notify_all();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-        std::chrono::steady_clock::now().time_since_epoch());
+    return std::chrono::hours(looks);
   };
   start(4, 1,
         {.busy = std::chrono::hours(1),

@@ -258,9 +258,9 @@ void DriverPolicy::bind(const Alias& alias, Context& context) {
     const auto it = modules_.find(module);
     return it != modules_.end() && it->second.state == Module::State::live;
   };
-  // The last one is what the alias names.
-  if (alias.state != Alias::State::known || !live(alias.modules.back()) ||
-      !modules_[alias.modules.back()].somebody_elses) {
+  // The last one is what the alias names. Where udevd runs, what has no driver may be meant to.
+  if (context.world().plan().udevd || alias.state != Alias::State::known ||
+      !live(alias.modules.back()) || !modules_[alias.modules.back()].somebody_elses) {
     return;
   }
   for (const Devpath& devpath : alias.devices.sorted()) {

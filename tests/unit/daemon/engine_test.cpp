@@ -715,6 +715,15 @@ TEST(EngineTest, NobodySaysThatMondorestoreEndedWhereItCannotBeFollowed) {
   EXPECT_THAT(model->why("launch"), HasSubstr("cannot be followed: muster-init"));
 }
 
+// The array on which the medium lies.
+void plug_mirror(ModelMachine& model) {
+  for (int slot = 0; slot < 2; ++slot) {
+    model.plug({.name = fmt::format("sd{}", static_cast<char>('d' + slot)),
+                .minor = static_cast<unsigned>(16 * (3 + slot)),
+                .probe = md_member(kMirror, "0", 1, 2, slot)});
+  }
+}
+
 // A medium may lie on an array: LVM must not see that array either, and its name must not be one
 // that mondorestore gives to an array of its own.
 TEST(EngineTest, AnArrayBesideANukeIsHiddenAndHasNoNameOfThePlan) {
@@ -733,11 +742,7 @@ TEST(EngineTest, AnArrayBesideANukeIsHiddenAndHasNoNameOfThePlan) {
   model->content(kMirror, filesystem("ext4"));
   model->medium("md127", found);
   model->start();
-  for (int slot = 0; slot < 2; ++slot) {
-    model->plug({.name = fmt::format("sd{}", static_cast<char>('d' + slot)),
-                 .minor = static_cast<unsigned>(16 * (3 + slot)),
-                 .probe = md_member(kMirror, "0", 1, 2, slot)});
-  }
+  plug_mirror(*model);
   EXPECT_THAT(model->world().thing(fmt::format("array:{}", kMirror))->names,
               Not(Contains("/dev/md0")));
   model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
@@ -757,11 +762,7 @@ TEST(EngineTest, WhatAMediumMayLieOnIsAssembledOnceTheDrivesAreAccepted) {
   model->content(kMirror, filesystem("ext4"));
   model->medium("md127", found);
   model->start();
-  for (int slot = 0; slot < 2; ++slot) {
-    model->plug({.name = fmt::format("sd{}", static_cast<char>('d' + slot)),
-                 .minor = static_cast<unsigned>(16 * (3 + slot)),
-                 .probe = md_member(kMirror, "0", 1, 2, slot)});
-  }
+  plug_mirror(*model);
   model->plug({.name = "sdf", .minor = 80, .probe = lvm_pv(kPvPlain, metadata())});
   model->plug({.name = "sda", .minor = 0, .serial = "GOOD", .probe = Json::object()});
   const std::string array = fmt::format("array:{}", kMirror);

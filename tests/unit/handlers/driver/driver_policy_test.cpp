@@ -13,8 +13,8 @@ using ::testing::IsEmpty;
 
 class DriverPolicyTest : public ::testing::Test {
  protected:
-  DriverPolicyTest() : engine_(shipped_engine()) {
-    on(FactsRead{Json{{"command_line", "compare_mode"}}});
+  explicit DriverPolicyTest(bool udevd = false) : engine_(shipped_engine()) {
+    on(FactsRead{Json{{"command_line", "compare_mode"}, {"udevd", udevd}}});
   }
 
   void on(EventBody body) {
@@ -112,6 +112,18 @@ TEST_F(DriverPolicyTest, WhatIsBoundMeanwhileIsLeftAlone) {
   device("virtio0");
   device("virtio0", "virtio_scsi");
   resolved("live");
+  EXPECT_THAT(bound(), IsEmpty());
+}
+
+class DriverPolicyBesideUdevdTest : public DriverPolicyTest {
+ protected:
+  DriverPolicyBesideUdevdTest() : DriverPolicyTest(true) {}
+};
+
+TEST_F(DriverPolicyBesideUdevdTest, WhatHasNoDriverMayBeMeantTo) {
+  device("virtio0");
+  resolved("live");
+  scanned();
   EXPECT_THAT(bound(), IsEmpty());
 }
 
